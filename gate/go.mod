@@ -1,0 +1,3 @@
+module github.com/remotedbg/remotedbg/gate
+
+go 1.24.0

@@ -1,0 +1,7 @@
+module github.com/remotedbg/remotedbg/integration
+
+go 1.25.0
+
+require github.com/remotedbg/remotedbg v0.0.0
+
+replace github.com/remotedbg/remotedbg => ../

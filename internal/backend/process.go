@@ -1,0 +1,176 @@
+//go:build linux && amd64
+
+// Package backend shows Delve one gated request as a process with a single
+// thread: a back end for pkg/proc next to Delve's own native one.
+//
+// It translates between Delve's notions (breakpoint map, ContinueOnce, thread
+// registers) and those of package live (plans, frozen states). It must not know
+// sessions, clients or DAP, and never touches the service itself: breakpoints
+// that Delve sets only enter its map, and are handed to live as addresses each
+// time the request moves.
+//
+// It starts no goroutines. Delve's symbol tables are not safe for concurrent
+// use and shared by all requests, so whoever calls Delve holds one lock, the
+// brain lock; ContinueOnce lets go of it while the request runs.
+package backend
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/go-delve/delve/pkg/elfwriter"
+	"github.com/go-delve/delve/pkg/proc"
+	"github.com/remotedbg/remotedbg/internal/live"
+)
+
+// Mover is the request's thread: *live.Thread in the agent.
+type Mover interface {
+	TID() int
+	Resume(live.Plan)
+	Pause()
+	SetStops([]uint64)
+	Events() <-chan live.Event
+}
+
+// Config is what a Process is made of.
+type Config struct {
+	PID     int
+	Path    string // of the executable, as given to BinaryInfo
+	Entry   uint64 // run-time entry point
+	BinInfo *proc.BinaryInfo
+	Memory  proc.MemoryReadWriter
+	Func    func(pc uint64) [2]uint64 // bounds of the function around pc
+	Brain   sync.Locker               // held by whoever calls Delve
+	Mover   Mover                     // nil: symbols only, cannot run
+	// Passed is told of stops at which the runtime could not park the
+	// request. It is called without the brain lock.
+	Passed func(live.Passed)
+}
+
+// Process is one gated request as Delve sees it. But for Refresh's and
+// RequestManualStop's sake everything is called under the brain lock.
+type Process struct {
+	// Two methods of the interface name types internal to Delve (its eBPF
+	// tracepoints). Embedding a nil interface provides them; they are called
+	// only if SupportsBPF answers true.
+	proc.ProcessInternal
+
+	cfg    Config
+	bps    proc.BreakpointMap
+	thread *thread
+	gone   bool
+
+	pending *live.Frozen // a stop that Delve has not been shown yet
+	last    *live.Frozen // the stop that it was shown last
+}
+
+// New makes the process of a request that was frozen first at st; with a nil
+// st and Mover it serves for looking up symbols only.
+func New(cfg Config, st *live.Frozen) *Process {
+	p := &Process{cfg: cfg, bps: proc.NewBreakpointMap()}
+	tid := cfg.PID
+	if cfg.Mover != nil {
+		tid = cfg.Mover.TID()
+	}
+	p.thread = &thread{p: p, tid: tid, regs: newRegisters(live.State{})}
+	if st != nil {
+		p.pending = st
+		p.thread.regs = newRegisters(st.State)
+	}
+	return p
+}
+
+// Target makes a Delve target for p. The first Continue of its group is shown
+// the stop that p was made with.
+func (p *Process) Target() (*proc.TargetGroup, error) {
+	grp, add := proc.NewGroup(group{p}, proc.NewTargetGroupConfig{StopReason: proc.StopAttached})
+	if _, err := add(p, p.cfg.PID, p.thread, p.cfg.Path, proc.StopAttached, ""); err != nil {
+		return nil, err
+	}
+	return grp, nil
+}
+
+// Show makes the pending stop the current one without a Continue: for stops
+// that no breakpoint has to be judged for.
+// It answers whether there was one.
+func (p *Process) Show() bool {
+	if p.pending == nil {
+		return false
+	}
+	p.last, p.pending = p.pending, nil
+	p.thread.show(p.last)
+	return true
+}
+
+// Last is the stop that the process is at.
+func (p *Process) Last() *live.Frozen { return p.last }
+
+// BinInfo implements proc.Process.
+func (p *Process) BinInfo() *proc.BinaryInfo { return p.cfg.BinInfo }
+
+// EntryPoint implements proc.Process.
+func (p *Process) EntryPoint() (uint64, error) { return p.cfg.Entry, nil }
+
+// FindThread implements proc.Process.
+func (p *Process) FindThread(id int) (proc.Thread, bool) {
+	if id != p.thread.tid {
+		return nil, false
+	}
+	return p.thread, true
+}
+
+// ThreadList implements proc.Process.
+func (p *Process) ThreadList() []proc.Thread { return []proc.Thread{p.thread} }
+
+// Breakpoints implements proc.Process.
+func (p *Process) Breakpoints() *proc.BreakpointMap { return &p.bps }
+
+// Memory implements proc.Process: live reads, which stop nothing.
+func (p *Process) Memory() proc.MemoryReadWriter { return p.cfg.Memory }
+
+// Valid implements proc.ProcessInternal.
+func (p *Process) Valid() (bool, error) {
+	if p.gone {
+		return false, proc.ErrProcessDetached
+	}
+	return true, nil
+}
+
+// RequestManualStop implements proc.ProcessInternal.
+func (p *Process) RequestManualStop(*proc.ContinueOnceContext) error {
+	p.cfg.Mover.Pause()
+	return nil
+}
+
+// WriteBreakpoint implements proc.ProcessInternal. Nothing is inserted: see
+// plan.
+func (p *Process) WriteBreakpoint(*proc.Breakpoint) error { return nil }
+
+// EraseBreakpoint implements proc.ProcessInternal.
+func (p *Process) EraseBreakpoint(*proc.Breakpoint) error { return nil }
+
+// SupportsBPF implements proc.ProcessInternal.
+func (p *Process) SupportsBPF() bool { return false }
+
+// DumpProcessNotes implements proc.ProcessInternal.
+func (p *Process) DumpProcessNotes(notes []elfwriter.Note, _ func()) (bool, []elfwriter.Note, error) {
+	return false, notes, nil
+}
+
+// MemoryMap implements proc.ProcessInternal; it serves core dumps, which are
+// refused.
+func (p *Process) MemoryMap() ([]proc.MemoryMapEntry, error) { return nil, errors.ErrUnsupported }
+
+// StartCallInjection implements proc.ProcessInternal. Delve's own injection
+// refuses optimised functions and needs a stopped process.
+func (p *Process) StartCallInjection() (func(), error) {
+	return nil, errors.New("function calls in expressions are not supported")
+}
+
+// FollowExec implements proc.ProcessInternal.
+func (p *Process) FollowExec(on bool) error {
+	if on {
+		return errors.ErrUnsupported
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+//go:build linux && amd64
+
+package backend
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/go-delve/delve/pkg/proc"
+	"github.com/remotedbg/remotedbg/internal/live"
+)
+
+// group is the process group that Delve resumes: always one request.
+type group struct{ p *Process }
+
+// ContinueOnce implements proc.ProcessGroup: the request runs to the next
+// address of interest. Called under the brain lock, which it lets go of while
+// the request runs.
+func (g group) ContinueOnce(cctx *proc.ContinueOnceContext) (proc.Thread, proc.StopReason, error) {
+	if cctx.ResumeChan != nil {
+		close(cctx.ResumeChan)
+		cctx.ResumeChan = nil
+	}
+	if g.p.Show() {
+		return g.p.thread, proc.StopUnknown, nil
+	}
+	if err := g.p.Run(g.p.plan()); err != nil {
+		return nil, proc.StopExited, err
+	}
+	return g.p.thread, proc.StopUnknown, nil
+}
+
+// StepInstruction implements proc.ProcessGroup.
+func (g group) StepInstruction(int) error {
+	return g.p.Run(live.Plan{
+		UntilText: func(uint64) bool { return true },
+		OverText:  func(uint64) bool { return false },
+	})
+}
+
+// Detach implements proc.ProcessGroup. Letting go of the thread is not Delve's
+// to decide here; a kill is never done.
+func (g group) Detach(int, bool) error {
+	g.p.gone = true
+	return nil
+}
+
+// Close implements proc.ProcessGroup.
+func (g group) Close() error { return nil }
+
+// Run resumes the thread under plan and waits until it is frozen again.
+// Called under the brain lock, which it lets go of meanwhile. Delve's caches are
+// stale afterwards unless Delve itself called.
+func (p *Process) Run(plan live.Plan) error {
+	p.thread.bp.Clear()
+	p.cfg.Brain.Unlock()
+	p.cfg.Mover.Resume(plan)
+	fr := p.await()
+	p.cfg.Brain.Lock()
+	if fr == nil {
+		p.gone = true
+		return proc.ErrProcessExited{Pid: p.cfg.PID}
+	}
+	p.last = fr
+	p.thread.show(fr)
+	return nil
+}
+
+// await returns the next freeze, or nil if the thread is gone.
+func (p *Process) await() *live.Frozen {
+	for ev := range p.cfg.Mover.Events() {
+		switch {
+		case ev.Passed != nil:
+			p.cfg.Passed(*ev.Passed)
+		case ev.Frozen != nil:
+			return ev.Frozen
+		}
+	}
+	return nil
+}
+
+// Refresh tells a running thread that the breakpoints in Delve's map changed.
+func (p *Process) Refresh() { p.cfg.Mover.SetStops(p.plan().Stops) }
+
+// watched says whether an address in Delve's map is one that we stop at, and
+// how important it is. Delve's own breakpoints for unrecovered panics, fatal
+// throws, plugins and shared libraries are not: they are process-wide matters.
+func watched(bp *proc.Breakpoint) (rank int, ok bool) {
+	rank = 3
+	for _, b := range bp.Breaklets {
+		switch b.Kind {
+		case proc.UserBreakpoint:
+			if b.LogicalID > 0 {
+				rank, ok = min(rank, 0), true
+			}
+		case proc.NextDeferBreakpoint:
+			rank, ok = min(rank, 1), true
+		case proc.NextBreakpoint, proc.StepBreakpoint, proc.StepIntoRangeOverFuncBodyBreakpoint:
+			rank, ok = min(rank, 2), true
+		}
+	}
+	return rank, ok
+}
+
+// plan says how far the thread may run, given the breakpoints in Delve's map.
+func (p *Process) plan() live.Plan {
+	type entry struct {
+		addr uint64
+		rank int
+	}
+	var all []entry
+	stepping := false
+	for addr, bp := range p.bps.M {
+		if rank, ok := watched(bp); ok {
+			all = append(all, entry{addr, rank})
+			stepping = stepping || bp.IsStepping()
+		}
+	}
+	slices.SortFunc(all, func(a, b entry) int {
+		return cmp.Or(a.rank-b.rank, cmp.Compare(a.addr, b.addr))
+	})
+	plan := live.Plan{Stops: make([]uint64, 0, len(all))}
+	for _, e := range all {
+		plan.Stops = append(plan.Stops, e.addr)
+	}
+	if stepping && len(plan.Stops) > live.HardwareSlots {
+		pc := p.thread.regs.PC()
+		plan.Within = p.cfg.Func(pc)
+		plan.Fallback = nearest(plan.Stops, plan.Within, pc)
+	}
+	return plan
+}
+
+// nearest chooses what to watch when stepping through a function takes too
+// long: the stops that follow pc in it (leaving a long loop leads there), and
+// the first one outside (the return).
+func nearest(stops []uint64, fn [2]uint64, pc uint64) []uint64 {
+	var after, outside []uint64
+	for _, a := range stops {
+		switch {
+		case a < fn[0] || a >= fn[1]:
+			outside = append(outside, a)
+		case a > pc:
+			after = append(after, a)
+		}
+	}
+	slices.Sort(after)
+	const inFunction = live.HardwareSlots - 1
+	return append(after[:min(len(after), inFunction)], outside[:min(len(outside), 1)]...)
+}

@@ -1,0 +1,117 @@
+//go:build linux && amd64
+
+package board
+
+import (
+	"debug/dwarf"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// layout holds the offsets of the board's fields, read from DWARF once.
+type layout struct {
+	size int64
+
+	magic, abi, sizeWord                        int64
+	armed, agentPID, lease, beat                int64
+	ruleGen, ruleCount, rules                   int64
+	matched, declined, silent, full             int64
+	slots, slotSize                             int64
+	numSlots, numRules, ruleSize                int64
+	state, gen, tid, answer, freed, held, since int64
+	method, path, client                        int64 // in a slot
+	rAddr, rBits, rIs4                          int64 // in a rule
+	rMethod, rPath, rHeader, rValue             int64
+
+	text map[int64]int64 // capacity of the text at an offset (slot and rule texts have distinct keys, see textKey)
+}
+
+type fieldReader struct {
+	t    *dwarf.StructType
+	errs []error
+}
+
+func (r *fieldReader) field(name string) (off int64, typ dwarf.Type) {
+	for _, f := range r.t.Field {
+		if f.Name == name {
+			return f.ByteOffset, strip(f.Type)
+		}
+	}
+	r.errs = append(r.errs, fmt.Errorf("no field %s in %s", name, r.t.StructName))
+	return 0, nil
+}
+
+func (r *fieldReader) off(name string) int64 { o, _ := r.field(name); return o }
+
+func (r *fieldReader) array(name string) (off, count int64, elem *dwarf.StructType) {
+	off, typ := r.field(name)
+	at, ok := typ.(*dwarf.ArrayType)
+	if !ok {
+		r.errs = append(r.errs, fmt.Errorf("field %s is no array", name))
+		return 0, 0, &dwarf.StructType{}
+	}
+	elem, ok = strip(at.Type).(*dwarf.StructType)
+	if !ok {
+		r.errs = append(r.errs, fmt.Errorf("field %s is no array of structs", name))
+		return 0, 0, &dwarf.StructType{}
+	}
+	return off, at.Count, elem
+}
+
+func strip(t dwarf.Type) dwarf.Type {
+	for {
+		td, ok := t.(*dwarf.TypedefType)
+		if !ok {
+			return t
+		}
+		t = td.Type
+	}
+}
+
+// textCap is the number of bytes that a text field of st can hold.
+func (r *fieldReader) textCap(name string) int64 {
+	_, typ := r.field(name)
+	st, ok := typ.(*dwarf.StructType)
+	if !ok {
+		return 0
+	}
+	for _, f := range st.Field {
+		if at, ok := strip(f.Type).(*dwarf.ArrayType); ok && f.Name == "b" {
+			return at.Count
+		}
+	}
+	return 0
+}
+
+func newLayout(st *dwarf.StructType) (*layout, error) {
+	b := &fieldReader{t: st}
+	l := &layout{size: st.ByteSize, text: map[int64]int64{}}
+	l.magic, l.abi, l.sizeWord = b.off("magic"), b.off("abi"), b.off("size")
+	l.armed, l.agentPID, l.lease, l.beat = b.off("armed"), b.off("agentPID"), b.off("lease"), b.off("beat")
+	l.ruleGen, l.ruleCount = b.off("ruleGen"), b.off("ruleCount")
+	l.matched, l.declined, l.silent, l.full = b.off("matched"), b.off("declined"), b.off("silent"), b.off("full")
+
+	var slot, rule *dwarf.StructType
+	l.rules, l.numRules, rule = b.array("rules")
+	l.slots, l.numSlots, slot = b.array("slots")
+
+	s := &fieldReader{t: slot}
+	l.slotSize = slot.ByteSize
+	l.state, l.gen, l.tid, l.since = s.off("state"), s.off("gen"), s.off("tid"), s.off("since")
+	l.answer, l.freed, l.held = s.off("answer"), s.off("freed"), s.off("held")
+	l.method, l.path, l.client = s.off("method"), s.off("path"), s.off("client")
+
+	r := &fieldReader{t: rule}
+	l.ruleSize = rule.ByteSize
+	l.rAddr, l.rBits, l.rIs4 = r.off("addr"), r.off("bits"), r.off("is4")
+	l.rMethod, l.rPath, l.rHeader, l.rValue = r.off("method"), r.off("path"), r.off("header"), r.off("value")
+	for _, name := range []string{"method", "path", "header", "value"} {
+		l.text[r.off(name)] = r.textCap(name)
+	}
+
+	if err := errors.Join(append(append(b.errs, s.errs...), r.errs...)...); err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrABI, strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return l, nil
+}

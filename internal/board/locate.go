@@ -1,0 +1,177 @@
+//go:build linux && amd64
+
+package board
+
+import (
+	"debug/dwarf"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+const gatePackage = "github.com/remotedbg/remotedbg/gate"
+
+// Errors that tell a person apart what is missing.
+var (
+	ErrNoGate   = errors.New("the binary has no remotedbg gate")
+	ErrStripped = errors.New("the binary is stripped")
+	ErrABI      = errors.New("the gate in the binary speaks another board version")
+	ErrArmed    = errors.New("another agent has armed this process")
+)
+
+// Image is what the agent needs to know of an executable: where the gate's
+// board and the few functions of the freeze protocol lie. Addresses are those
+// of the running process.
+type Image struct {
+	Path  string // as opened: /proc/PID/exe, which works in containers and after an upgrade replaced the file
+	Entry uint64 // run-time entry point, for Delve
+	Bias  uint64 // run-time address minus link-time address, 0 unless PIE
+
+	Park        Range // gate.park, the wait function
+	DebugCall   Range // runtime.debugCallV2
+	DebugCall32 Range // its frame of at most 32 bytes, where the injected call is made
+
+	boardAddr uint64
+	boardType *dwarf.StructType
+}
+
+// Range is a half-open address range.
+type Range struct{ Start, End uint64 }
+
+// Contains says whether addr lies in r.
+func (r Range) Contains(addr uint64) bool { return r.Start <= addr && addr < r.End }
+
+// Locate opens the executable of pid and finds the gate in it, without
+// touching the process.
+func Locate(pid int) (*Image, error) {
+	path := fmt.Sprintf("/proc/%d/exe", pid)
+	f, err := elf.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open executable: %w", err)
+	}
+	defer f.Close()
+	img := &Image{Path: path}
+	if img.Entry, err = entryPoint(pid); err != nil {
+		return nil, err
+	}
+	img.Bias = img.Entry - f.Entry
+	if err := img.findSymbols(f); err != nil {
+		return nil, err
+	}
+	if err := img.findLayout(f); err != nil {
+		return nil, err
+	}
+	return img, nil
+}
+
+// entryPoint reads AT_ENTRY from the auxiliary vector, see getauxval(3).
+func entryPoint(pid int) (uint64, error) {
+	const atEntry = 9
+	auxv, err := os.ReadFile(fmt.Sprintf("/proc/%d/auxv", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read auxiliary vector: %w", err)
+	}
+	for ; len(auxv) >= 16; auxv = auxv[16:] {
+		if binary.LittleEndian.Uint64(auxv) == atEntry {
+			return binary.LittleEndian.Uint64(auxv[8:]), nil
+		}
+	}
+	return 0, errors.New("read auxiliary vector: no AT_ENTRY")
+}
+
+func (img *Image) findSymbols(f *elf.File) error {
+	syms, err := f.Symbols()
+	if errors.Is(err, elf.ErrNoSymbols) {
+		return ErrStripped
+	}
+	if err != nil {
+		return fmt.Errorf("read symbols: %w", err)
+	}
+	want := map[string]*Range{
+		gatePackage + ".park": &img.Park,
+		"runtime.debugCallV2": &img.DebugCall,
+		"debugCall32":         &img.DebugCall32,
+	}
+	for _, s := range syms {
+		if s.Name == gatePackage+".theBoard" {
+			img.boardAddr = s.Value + img.Bias
+		}
+		// The assembler's file-local functions and ABI aliases carry
+		// suffixes in some Go versions ("debugCall32<>", "park.abi0").
+		if r := want[strings.TrimSuffix(s.Name, "<>")]; r != nil && s.Size > 0 {
+			*r = Range{s.Value + img.Bias, s.Value + img.Bias + s.Size}
+		}
+	}
+	if img.boardAddr == 0 || img.Park.Start == 0 {
+		return ErrNoGate
+	}
+	for name, r := range want {
+		if r.Start == 0 {
+			return fmt.Errorf("symbol %s: not in the binary", name)
+		}
+	}
+	return nil
+}
+
+// findLayout reads the type of the board from DWARF, so that agent and service
+// may be built from different versions of the gate.
+func (img *Image) findLayout(f *elf.File) error {
+	d, err := f.DWARF()
+	if err != nil {
+		return fmt.Errorf("%w: no DWARF: %v", ErrStripped, err)
+	}
+	rd := d.Reader()
+	found := false
+	for {
+		e, err := rd.Next()
+		if err != nil {
+			return fmt.Errorf("read DWARF: %w", err)
+		}
+		if e == nil {
+			break
+		}
+		found = true
+		name, _ := e.Val(dwarf.AttrName).(string)
+		if e.Tag == dwarf.TagCompileUnit {
+			if name != gatePackage {
+				rd.SkipChildren()
+			}
+			continue
+		}
+		if e.Tag == dwarf.TagVariable && name == gatePackage+".theBoard" {
+			return img.setLayout(d, e)
+		}
+		rd.SkipChildren()
+	}
+	if !found {
+		return fmt.Errorf("%w: no DWARF", ErrStripped)
+	}
+	return ErrNoGate
+}
+
+func (img *Image) setLayout(d *dwarf.Data, e *dwarf.Entry) error {
+	off, ok := e.Val(dwarf.AttrType).(dwarf.Offset)
+	if !ok {
+		return fmt.Errorf("read DWARF: the board has no type")
+	}
+	t, err := d.Type(off)
+	if err != nil {
+		return fmt.Errorf("read DWARF: type of the board: %w", err)
+	}
+	for {
+		td, ok := t.(*dwarf.TypedefType)
+		if !ok {
+			break
+		}
+		t = td.Type
+	}
+	st, ok := t.(*dwarf.StructType)
+	if !ok {
+		return fmt.Errorf("read DWARF: the board is a %T", t)
+	}
+	img.boardType = st
+	return nil
+}

@@ -1,0 +1,91 @@
+//go:build linux && amd64
+
+package board
+
+import (
+	"encoding/binary"
+)
+
+// NumSlots is how many requests the gate can offer at the same time.
+func (b *Board) NumSlots() int { return int(b.l.numSlots) }
+
+func (b *Board) slotAddr(i int, field int64) uint64 {
+	return b.base + uint64(b.l.slots+int64(i)*b.l.slotSize+field)
+}
+
+// ReadSlots reads all slots at once into dst, which it returns resized; buf is
+// scratch space kept by the caller so that the poll allocates nothing.
+func (b *Board) ReadSlots(dst []Slot, buf *[]byte) ([]Slot, error) {
+	need := int(b.l.numSlots * b.l.slotSize)
+	if len(*buf) < need {
+		*buf = make([]byte, need)
+	}
+	if _, err := b.mem.ReadMemory((*buf)[:need], b.base+uint64(b.l.slots)); err != nil {
+		return dst[:0], err
+	}
+	dst = dst[:0]
+	for i := range int(b.l.numSlots) {
+		dst = append(dst, b.decodeSlot(i, (*buf)[i*int(b.l.slotSize):]))
+	}
+	return dst, nil
+}
+
+// ReadSlot reads one slot.
+func (b *Board) ReadSlot(i int) (Slot, error) {
+	buf := make([]byte, b.l.slotSize)
+	_, err := b.mem.ReadMemory(buf, b.slotAddr(i, 0))
+	if err != nil {
+		return Slot{}, err
+	}
+	return b.decodeSlot(i, buf), nil
+}
+
+func (b *Board) decodeSlot(i int, s []byte) Slot {
+	word := func(off int64) uint32 { return binary.LittleEndian.Uint32(s[off:]) }
+	return Slot{
+		Index:  i,
+		State:  State(word(b.l.state)),
+		Gen:    word(b.l.gen),
+		TID:    int(int32(word(b.l.tid))),
+		Answer: word(b.l.answer),
+		Freed:  word(b.l.freed),
+		Held:   word(b.l.held) != 0,
+	}
+}
+
+// Describe reads what the request in slot i is.
+func (b *Board) Describe(i int) (method, path, client string, err error) {
+	buf := make([]byte, b.l.slotSize)
+	if _, err := b.mem.ReadMemory(buf, b.slotAddr(i, 0)); err != nil {
+		return "", "", "", err
+	}
+	text := func(off int64) string {
+		n := int64(binary.LittleEndian.Uint16(buf[off:]))
+		return string(buf[off+2 : min(off+2+n, int64(len(buf)))])
+	}
+	return text(b.l.method), text(b.l.path), text(b.l.client), nil
+}
+
+// Answer tells the service whether the request of generation gen is taken. The
+// caller wakes the service's thread afterwards.
+func (b *Board) Answer(i int, gen uint32, accept bool) error {
+	v := gen << 1
+	if accept {
+		v |= 1
+	}
+	return b.mem.PutUint32(b.slotAddr(i, b.l.answer), v)
+}
+
+// SetFreed tells the service that the thread of generation gen is let go of.
+func (b *Board) SetFreed(i int, gen uint32) error {
+	return b.mem.PutUint32(b.slotAddr(i, b.l.freed), gen)
+}
+
+// SetHeld sets or clears the word that the frozen request waits on.
+func (b *Board) SetHeld(i int, held bool) error {
+	v := uint32(0)
+	if held {
+		v = 1
+	}
+	return b.mem.PutUint32(b.slotAddr(i, b.l.held), v)
+}

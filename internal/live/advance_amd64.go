@@ -1,0 +1,389 @@
+//go:build linux
+
+package live
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// stepLimit bounds the single-steps of one Plan; behind it Fallback is
+	// armed and the thread runs. A step costs some microseconds.
+	stepLimit = 20_000
+	// textLimit bounds the way to UntilText: a router may be long.
+	textLimit = 400_000
+	// overCost is what running over a call counts against the limits.
+	overCost = 10
+)
+
+// advance moves the thread under t.plan until there is a reason to freeze it,
+// and leaves it in a ptrace-stop then. errRelease: in a ptrace-stop, too.
+func (t *Thread) advance(running bool) (Cause, uint64, error) {
+	if running && t.plan.UntilText != nil {
+		if err := t.awaitWake(); err != nil {
+			return 0, 0, err
+		}
+		running = false
+	}
+	switch {
+	case t.plan.UntilText != nil:
+		return t.advanceToText()
+	case t.plan.Within[1] != 0:
+		return t.advanceWithin()
+	}
+	return t.advanceFree(running)
+}
+
+// awaitWake waits for the stop at which stepping begins: the SIGURG that seize
+// sent to wake the service's wait for the answer.
+func (t *Thread) awaitWake() error {
+	for {
+		s, err := t.wait()
+		if err != nil {
+			return err
+		}
+		if s.sig == unix.SIGURG {
+			t.noteGoroutine()
+			return nil
+		}
+		if err := t.cont(s.sig); err != nil {
+			return err
+		}
+	}
+}
+
+// noteGoroutine remembers the request's goroutine at the first opportunity, the
+// wake from the wait for the answer: the gate waits on the goroutine's own
+// stack. Later the thread may run the scheduler.
+func (t *Thread) noteGoroutine() {
+	if t.g != 0 {
+		return
+	}
+	regs, err := getRegs(t.tid)
+	if err != nil {
+		return // the tracee is gone: the next wait tells
+	}
+	if g, err := t.goroutineOn(regs); err == nil {
+		t.g = g
+	}
+}
+
+// advanceFree runs to one of the Stops at full speed.
+func (t *Thread) advanceFree(running bool) (Cause, uint64, error) {
+	if !running {
+		t.arm(t.plan.Stops)
+		if err := t.contPast(); err != nil {
+			return 0, 0, err
+		}
+	}
+	return t.runTo(func() { t.arm(t.plan.Stops) }, func(regs Regs) bool { return false })
+}
+
+// contPast continues past a breakpoint at the current instruction: the resume
+// flag keeps it from triggering once (Intel SDM vol. 3, 17.3.1.1).
+func (t *Thread) contPast() error {
+	regs, err := getRegs(t.tid)
+	if err != nil {
+		return t.lost(err)
+	}
+	regs.Eflags |= flagRF
+	if err := setRegs(t.tid, regs); err != nil {
+		return t.lost(err)
+	}
+	return t.cont(0)
+}
+
+// runTo waits for a running tracee to reach one of the Stops, or a place for
+// which until answers true (then the cause is 0). rearm is called when the
+// Stops have been replaced meanwhile. Every signal but our own is delivered.
+func (t *Thread) runTo(rearm func(), until func(Regs) bool) (Cause, uint64, error) {
+	for {
+		s, err := t.wait()
+		if err != nil {
+			return 0, 0, err
+		}
+		switch {
+		case s.breakpoint():
+			regs, err := getRegs(t.tid)
+			if err != nil {
+				return 0, 0, t.lost(err)
+			}
+			if !t.slot.Running() {
+				return 0, 0, errRelease
+			}
+			if until(regs) {
+				return 0, 0, nil
+			}
+			if slices.Contains(t.plan.Stops, regs.Rip) {
+				return CauseStop, regs.Rip, nil
+			}
+			if err := t.contPast(); err != nil {
+				return 0, 0, err
+			}
+		case s.sig == unix.SIGURG:
+			if !t.slot.Running() {
+				return 0, 0, errRelease
+			}
+			t.noteGoroutine()
+			ours, pause, err := t.readMail(rearm)
+			if err != nil {
+				return 0, 0, err
+			}
+			if pause {
+				return CausePause, 0, nil
+			}
+			if ours {
+				s.sig = 0
+			}
+			if err := t.cont(s.sig); err != nil {
+				return 0, 0, err
+			}
+		default:
+			if err := t.cont(s.sig); err != nil {
+				return 0, 0, err
+			}
+		}
+	}
+}
+
+// readMail acts on what other goroutines asked while the thread moved. ours:
+// there was something, so the SIGURG was sent by post. err is errRelease if the
+// thread is to be let go of.
+func (t *Thread) readMail(rearm func()) (ours, pause bool, err error) {
+	m := t.peek()
+	if m.release {
+		return false, false, errRelease
+	}
+	if m.stops == nil && !m.pause {
+		return false, false, nil
+	}
+	t.take(func(m *mail) { m.stops, m.pause = nil, false })
+	if m.stops != nil {
+		t.plan.Stops = *m.stops
+		rearm()
+	}
+	return true, m.pause, nil
+}
+
+// advanceWithin single-steps inside the function t.plan.Within and runs over
+// the calls it makes. More stops than the hardware holds cost nothing there,
+// and no other thread can notice.
+func (t *Thread) advanceWithin() (Cause, uint64, error) {
+	t.bps.clear()
+	for steps := 0; steps < stepLimit; steps++ {
+		callee, err := t.step()
+		if err != nil {
+			return 0, 0, err
+		}
+		if callee.fault {
+			return t.advanceFree(false)
+		}
+		if slices.Contains(t.plan.Stops, callee.regs.Rip) {
+			return CauseStop, callee.regs.Rip, nil
+		}
+		_, pause, err := t.readMail(func() {})
+		if err != nil {
+			return 0, 0, err
+		}
+		if pause {
+			return CausePause, 0, nil
+		}
+		switch {
+		case callee.ret != 0 && !within(t.plan.Within, callee.regs.Rip), callee.ret != 0 && callee.regs.Rip == t.plan.Within[0]:
+			cause, addr, err := t.runOver(callee)
+			if err != nil || cause != 0 {
+				return cause, addr, err
+			}
+			if slices.Contains(t.plan.Stops, callee.ret) {
+				return CauseStop, callee.ret, nil
+			}
+			steps += overCost
+		case !within(t.plan.Within, callee.regs.Rip):
+			// Left by a return or a jump to where no stop is.
+			return t.advanceFree(false)
+		}
+	}
+	t.plan.Stops = append(slices.Clone(t.plan.Fallback), t.plan.Stops...)
+	return t.advanceFree(false)
+}
+
+// advanceToText single-steps to the first instruction that UntilText wants.
+func (t *Thread) advanceToText() (Cause, uint64, error) {
+	t.bps.clear()
+	for steps := 0; steps < textLimit; steps++ {
+		at, err := t.step()
+		if err != nil {
+			return 0, 0, err
+		}
+		if at.fault {
+			break
+		}
+		if t.plan.UntilText(at.regs.Rip) {
+			return CauseText, at.regs.Rip, nil
+		}
+		_, pause, err := t.readMail(func() {})
+		if err != nil {
+			return 0, 0, err
+		}
+		if pause {
+			return CausePause, 0, nil
+		}
+		if at.ret != 0 && t.plan.OverText(at.regs.Rip) {
+			cause, addr, err := t.runOver(at)
+			if err != nil || cause != 0 {
+				return cause, addr, err
+			}
+			steps += overCost
+		}
+	}
+	return t.advanceFree(false)
+}
+
+// runOver runs a function that was just entered until it returns (cause 0) or
+// one of the Stops is reached. The return is told from that of a recursive call
+// by the stack depth, counted from the stack's upper end: the runtime may move
+// the stack meanwhile (runtime/stack.go, copystack) and keeps that distance.
+func (t *Thread) runOver(c stepped) (Cause, uint64, error) {
+	g, err := t.proc.Mem.Uint64(c.regs.Fs_base + t.proc.GOffset)
+	if err != nil {
+		return 0, 0, err
+	}
+	_, hi, err := t.stackOf(g)
+	if err != nil {
+		return 0, 0, err
+	}
+	depth := hi - (c.regs.Rsp + 8)
+	rearm := func() { t.arm(t.overStops(c)) }
+	rearm()
+	if err := t.contPast(); err != nil {
+		return 0, 0, err
+	}
+	cause, addr, err := t.runTo(rearm, func(regs Regs) bool {
+		if regs.Rip != c.ret {
+			return false
+		}
+		_, hi, err := t.stackOf(g)
+		return err == nil && hi-regs.Rsp <= depth
+	})
+	t.bps.clear()
+	return cause, addr, err
+}
+
+// overStops says what to watch while the callee c runs, the most important
+// first: its return; stops inside it (where a step into it ends); other stops
+// outside the function being stepped; and those inside, for recursion.
+func (t *Thread) overStops(c stepped) []uint64 {
+	callee := t.proc.Func(c.regs.Rip)
+	rank := func(a uint64) int {
+		switch {
+		case within(callee, a):
+			return 0
+		case !within(t.plan.Within, a):
+			return 1
+		}
+		return 2
+	}
+	stops := slices.Clone(t.plan.Stops)
+	slices.SortStableFunc(stops, func(a, b uint64) int { return rank(a) - rank(b) })
+	stops = slices.DeleteFunc(stops, func(a uint64) bool { return a == c.ret })
+	return append([]uint64{c.ret}, stops...)
+}
+
+// stepped is where a single-step led.
+type stepped struct {
+	regs  Regs
+	ret   uint64 // if the instruction was a call: its return address
+	fault bool   // the instruction raised a fault and was not executed
+}
+
+// step executes one instruction and tells whether it was a call.
+func (t *Thread) step() (stepped, error) {
+	before, err := getRegs(t.tid)
+	if err != nil {
+		return stepped{}, t.lost(err)
+	}
+	fault, err := t.stepOver()
+	if err != nil {
+		return stepped{}, err
+	}
+	after, err := getRegs(t.tid)
+	if err != nil {
+		return stepped{}, t.lost(err)
+	}
+	st := stepped{regs: after, fault: fault}
+	if !fault && after.Rsp == before.Rsp-8 {
+		// A call pushed the address of the instruction behind it; the
+		// longest instruction has 15 bytes. A PUSH does not jump.
+		ret, err := t.proc.Mem.Uint64(after.Rsp)
+		if err != nil {
+			return st, err
+		}
+		if ret > before.Rip && ret <= before.Rip+15 && after.Rip != ret {
+			st.ret = ret
+		}
+	}
+	return st, nil
+}
+
+// stepOver executes one instruction of a tracee in a ptrace-stop in which no
+// breakpoint is armed. fault: the instruction raised a fault instead, which
+// will be raised again, and is delivered, when the thread is continued.
+func (t *Thread) stepOver() (fault bool, err error) {
+	for {
+		if err := t.lost(ptrace(unix.PTRACE_SINGLESTEP, t.tid, 0)); err != nil {
+			return false, err
+		}
+		s, err := t.wait()
+		if err != nil {
+			return false, err
+		}
+		switch {
+		case s.stepped():
+			return false, nil
+		case s.fault():
+			return true, nil
+		case s.breakpoint():
+			// A hit that was under way when the breakpoint was removed.
+		default:
+			// The signal arrived before the instruction was executed.
+			if err := t.deliver(s.sig); err != nil {
+				return false, err
+			}
+		}
+	}
+}
+
+// deliver runs the thread through the handler of sig and back to the
+// instruction it interrupted. Delivering under PTRACE_SINGLESTEP would step
+// into the handler; keeping the signal back would make a stop of the world wait
+// for as long as we step, since SIGURG is how the runtime asks for it.
+func (t *Thread) deliver(sig unix.Signal) error {
+	if sig == unix.SIGURG {
+		if m := t.peek(); m.release || !t.slot.Running() {
+			return errRelease
+		}
+	}
+	regs, err := getRegs(t.tid)
+	if err != nil {
+		return t.lost(err)
+	}
+	defer t.bps.clear()
+	if _, err := t.bps.set([]uint64{regs.Rip}); err != nil {
+		return err
+	}
+	for {
+		if err := t.cont(sig); err != nil {
+			return err
+		}
+		s, err := t.wait()
+		if err != nil {
+			return err
+		}
+		if s.breakpoint() {
+			return nil
+		}
+		sig = s.sig
+	}
+}

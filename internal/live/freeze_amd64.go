@@ -1,0 +1,290 @@
+//go:build linux
+
+package live
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// stackNeed is the free stack that the debug call protocol asks for
+	// (runtime/asm_amd64.s, debugCallV2, step 1).
+	stackNeed = 256
+	// freezeSteps bounds the search for a safe point. Unsafe points are
+	// prologues, write barriers and the like: a few instructions.
+	freezeSteps = 2000
+)
+
+// Values of R12 at the INT3s of the debug call protocol
+// (runtime/asm_amd64.s, debugCallV2).
+const (
+	callReady    = 0  // the frame is open: make the call
+	callReturned = 1  // the function returned
+	callRefused  = 8  // the reason is on the stack
+	callRestore  = 16 // restore all registers but RIP and RSP
+)
+
+// freeze parks the goroutine of a tracee in a ptrace-stop. Afterwards the
+// thread runs, asleep in the gate's wait function. Where the runtime refuses
+// ("call not at safe point") the thread is single-stepped to a place where it
+// does not; if there is none near, st is nil, why tells, and the tracee is in a
+// ptrace-stop, ready to go on.
+func (t *Thread) freeze() (st *State, why string, err error) {
+	t.bps.clear() // the runtime's own code must not stop while it parks us
+	for range freezeSteps {
+		st, why, err = t.inject()
+		if err != nil || st != nil {
+			return st, why, err
+		}
+		// Not inside the runtime: stepping through it would be slow under
+		// locks that the whole service may wait for.
+		regs, err := getRegs(t.tid)
+		if err != nil {
+			return nil, "", t.lost(err)
+		}
+		if t.proc.Runtime(regs.Rip) {
+			break
+		}
+		fault, err := t.stepOver()
+		if err != nil {
+			return nil, "", err
+		}
+		if fault {
+			return nil, "the instruction raises a fault", nil
+		}
+		if t.peek().release || !t.slot.Running() {
+			return nil, "", errRelease
+		}
+	}
+	return nil, why, nil
+}
+
+// inject tries the call once, at the current instruction.
+//
+// State before: ptrace-stop in user code. State after: as freeze, or unchanged
+// if st is nil.
+func (t *Thread) inject() (st *State, why string, err error) {
+	regs, err := getRegs(t.tid)
+	if err != nil {
+		return nil, "", t.lost(err)
+	}
+	g, err := t.goroutineOn(regs)
+	if err != nil {
+		return nil, err.Error(), nil
+	}
+	xs, err := getXState(t.tid)
+	if err != nil {
+		return nil, "", t.lost(err)
+	}
+	// Protocol steps 2 to 5: push PC; frame size 0 at SP-16 after the push.
+	in := regs
+	in.Rsp -= 8
+	if err := errors.Join(t.proc.Mem.PutUint64(in.Rsp-16, 0), t.proc.Mem.PutUint64(in.Rsp, regs.Rip)); err != nil {
+		return nil, "", err
+	}
+	in.Rip = t.proc.DebugCall[0]
+	in.Eflags &^= flagTF | flagDF | flagRF
+	if err := setRegs(t.tid, in); err != nil {
+		return nil, "", t.lost(err)
+	}
+	at, err := t.callStop()
+	if err != nil {
+		return nil, "", err
+	}
+	st = &State{Regs: regs, XState: xs, G: g}
+	switch at.R12 {
+	case callReady:
+		return st, "", t.enterPark(at)
+	case callRefused:
+		why = t.refusal(at)
+		if at, err = t.callStop(); err != nil {
+			return nil, "", err
+		}
+		if at.R12 != callRestore {
+			return nil, "", fmt.Errorf("debug call protocol: R12 is %d after a refusal", at.R12)
+		}
+		// A refused call never left the goroutine, so its stack has not
+		// moved and everything may be put back at once.
+		return nil, why, t.restore(st, regs.Rip, regs.Rsp)
+	}
+	return nil, "", fmt.Errorf("debug call protocol: R12 is %d at the first stop", at.R12)
+}
+
+// goroutineOn finds the goroutine that regs run, and refuses where the stack
+// pointer is not on its stack (the thread runs on the system stack or in C).
+func (t *Thread) goroutineOn(regs Regs) (uint64, error) {
+	g, err := t.proc.Mem.Uint64(regs.Fs_base + t.proc.GOffset)
+	if err != nil {
+		return 0, err
+	}
+	lo, hi, err := t.stackOf(g)
+	if err != nil {
+		return 0, err
+	}
+	if regs.Rsp < lo+stackNeed || regs.Rsp > hi {
+		return 0, errors.New("not on the goroutine's stack")
+	}
+	return g, nil
+}
+
+// stackOf reads g.stack, the first field of runtime.g (runtime/runtime2.go:
+// its offset is known to the linker, so it does not move).
+func (t *Thread) stackOf(g uint64) (lo, hi uint64, err error) {
+	if lo, err = t.proc.Mem.Uint64(g); err != nil {
+		return 0, 0, err
+	}
+	hi, err = t.proc.Mem.Uint64(g + 8)
+	return lo, hi, err
+}
+
+// enterPark makes the call: the thread stands behind the INT3 of the call
+// frame. Push the PC, jump to the wait function, run.
+func (t *Thread) enterPark(at Regs) error {
+	if err := t.slot.SetHeld(true); err != nil {
+		return err
+	}
+	at.Rsp -= 8
+	if err := t.proc.Mem.PutUint64(at.Rsp, at.Rip); err != nil {
+		return err
+	}
+	at.Rip = t.proc.Park
+	if err := setRegs(t.tid, at); err != nil {
+		return t.lost(err)
+	}
+	return t.cont(0)
+}
+
+// hold waits, with the thread asleep in the wait function, until it is to go
+// on, and clears the held word then.
+func (t *Thread) hold() (release bool, err error) {
+	for {
+		m := t.peek()
+		if m.release || m.resume != nil {
+			t.take(func(m *mail) {
+				if m.resume != nil {
+					t.plan = *m.resume
+				}
+				m.resume, m.pause, m.stops = nil, false, nil
+			})
+			if err := t.slot.SetHeld(false); err != nil {
+				return false, err
+			}
+			return m.release, unix.Tgkill(t.proc.PID, t.tid, unix.SIGURG)
+		}
+		s, err := t.wait()
+		if err != nil {
+			return false, err
+		}
+		if err := t.cont(s.sig); err != nil {
+			return false, err
+		}
+	}
+}
+
+// thaw follows the thread out of the wait function back to where it was frozen,
+// and leaves it there in a ptrace-stop with its registers restored.
+func (t *Thread) thaw(st *State) error {
+	for _, want := range []uint64{callReturned, callRestore} {
+		at, err := t.nextCallStop()
+		if err != nil {
+			return err
+		}
+		if at.R12 != want {
+			return fmt.Errorf("debug call protocol: R12 is %d instead of %d", at.R12, want)
+		}
+		if want == callRestore {
+			if err := t.restore(st, at.Rip, at.Rsp); err != nil {
+				return err
+			}
+		} else if err := t.cont(0); err != nil {
+			return err
+		}
+	}
+	// debugCallV2 now pops the pointer registers, which the runtime may have
+	// changed, and returns. Step it home: 16 instructions.
+	for range 64 {
+		regs, err := getRegs(t.tid)
+		if err != nil {
+			return t.lost(err)
+		}
+		if regs.Rip == st.Regs.Rip {
+			return nil
+		}
+		if _, err := t.stepOver(); err != nil {
+			return err
+		}
+	}
+	return errors.New("debug call protocol: the call did not return to where it was made")
+}
+
+// restore writes back the registers of st but for RIP and RSP, which are given.
+func (t *Thread) restore(st *State, rip, rsp uint64) error {
+	if err := setXState(t.tid, st.XState); err != nil {
+		return t.lost(err)
+	}
+	r := st.Regs
+	r.Rip, r.Rsp = rip, rsp
+	return t.lost(setRegs(t.tid, r))
+}
+
+// callStop continues to the protocol's next INT3.
+func (t *Thread) callStop() (Regs, error) {
+	if err := t.cont(0); err != nil {
+		return Regs{}, err
+	}
+	return t.nextCallStop()
+}
+
+// nextCallStop waits for the protocol's next INT3, delivering every signal on
+// the way: one of them may be the runtime's preemption that a stop of the world
+// waits for.
+func (t *Thread) nextCallStop() (Regs, error) {
+	for {
+		s, err := t.wait()
+		if err != nil {
+			return Regs{}, err
+		}
+		if s.int3() {
+			regs, err := getRegs(t.tid)
+			if err != nil {
+				return regs, t.lost(err)
+			}
+			if t.inProtocol(regs.Rip - 1) {
+				return regs, nil
+			}
+		}
+		if s.breakpoint() {
+			s.sig = 0 // a hit that was under way when the breakpoint was removed
+		}
+		if err := t.cont(s.sig); err != nil {
+			return Regs{}, err
+		}
+	}
+}
+
+func (t *Thread) inProtocol(pc uint64) bool {
+	return within(t.proc.DebugCall, pc) || within(t.proc.CallFrame, pc)
+}
+
+func within(r [2]uint64, pc uint64) bool { return r[0] <= pc && pc < r[1] }
+
+// refusal reads the runtime's reason: a string at the top of the stack.
+func (t *Thread) refusal(at Regs) string {
+	const unknown = "the runtime refused"
+	ptr, err := t.proc.Mem.Uint64(at.Rsp)
+	if err != nil {
+		return unknown
+	}
+	n, err := t.proc.Mem.Uint64(at.Rsp + 8)
+	if err != nil || n > 256 {
+		return unknown
+	}
+	buf := make([]byte, n)
+	if _, err := t.proc.Mem.ReadMemory(buf, ptr); err != nil {
+		return unknown
+	}
+	return string(buf)
+}

@@ -1,0 +1,207 @@
+//go:build linux && amd64
+
+package live
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/remotedbg/remotedbg/internal/vmem"
+	"golang.org/x/sys/unix"
+)
+
+// Process is what tracing needs to know of a process. It is read only and
+// shared by all its Threads.
+type Process struct {
+	PID int
+	Mem vmem.Process
+
+	DebugCall [2]uint64 // text of runtime.debugCallV2
+	CallFrame [2]uint64 // text of debugCall32, where the injected call is made
+	Park      uint64    // entry of the gate's wait function
+	GOffset   uint64    // offset of the g pointer from the thread's FS base
+
+	// Func gives the bounds of the function around pc, or an empty range. It
+	// must be safe to call from any goroutine.
+	Func func(pc uint64) [2]uint64
+	// Runtime says whether pc is in the Go runtime, where a request cannot be
+	// frozen. Safe to call from any goroutine.
+	Runtime func(pc uint64) bool
+}
+
+// Slot is the board's entry of the request that a thread runs. Its methods are
+// called from the tracing goroutine and must not block.
+type Slot interface {
+	// Accept tells the service that its thread is seized.
+	Accept() error
+	// Running says whether the service still offers this request's thread.
+	// Once false it stays false.
+	Running() bool
+	// SetHeld sets or clears the word that a frozen request waits on.
+	SetHeld(held bool) error
+	// Released tells the service that its thread is about to be let go of.
+	Released() error
+}
+
+// Plan says how far a thread may run.
+type Plan struct {
+	// Stops are the addresses to stop at, the most important first: if they
+	// do not fit the hardware the last ones are left out.
+	Stops []uint64
+	// Within, if not empty, is the function being stepped through: the
+	// thread is single-stepped inside it and run over calls that leave it, so
+	// that any number of Stops inside it work.
+	Within [2]uint64
+	// Fallback are the Stops to arm if stepping takes too long.
+	Fallback []uint64
+	// UntilText, if not nil, asks to single-step until an address for which
+	// it answers true. It runs on the tracing goroutine and must be quick.
+	UntilText func(pc uint64) bool
+	// OverText says which callees UntilText need not look into.
+	OverText func(pc uint64) bool
+}
+
+// Cause says why a thread is frozen.
+type Cause int
+
+// The causes.
+const (
+	CauseStop  Cause = iota + 1 // reached one of Plan.Stops
+	CauseText                   // reached Plan.UntilText
+	CausePause                  // Pause was called
+)
+
+// State is a thread as it was stopped. It is what the goroutine goes on with.
+type State struct {
+	Regs   Regs
+	XState []byte // XSAVE area
+	G      uint64 // address of the runtime.g
+}
+
+// Event is what a Thread reports. Exactly one of Frozen, Passed and Gone is set.
+type Event struct {
+	Frozen *Frozen
+	Passed *Passed
+	Gone   *Gone
+}
+
+// Frozen: the runtime has parked the request; it waits for Resume.
+type Frozen struct {
+	Cause Cause
+	Addr  uint64 // with CauseStop: which of Plan.Stops
+	State State
+	// Unarmed are those of Plan.Stops that could not be watched during some
+	// part of the way, since the hardware holds four.
+	Unarmed []uint64
+}
+
+// Passed: the thread was to be frozen where the runtime cannot park it; it runs
+// on.
+type Passed struct {
+	Cause Cause
+	Addr  uint64 // with CauseStop
+	G     uint64 // the request's runtime.g, 0 if unknown
+	Why   string
+}
+
+// Gone is the last event: the thread is no longer traced.
+type Gone struct {
+	Err error // nil if released as asked or because the request was done
+}
+
+// ErrGone means the thread or its process has ended.
+var ErrGone = errors.New("the thread has ended")
+
+// Thread is one traced thread. Its methods may be called from any goroutine
+// and do not block.
+type Thread struct {
+	proc *Process
+	tid  int
+	slot Slot
+
+	events chan Event
+
+	mu   sync.Mutex
+	mail mail
+
+	// Below: used by the tracing goroutine only.
+	bps     breakpoints
+	plan    Plan
+	unarmed map[uint64]bool // of the running plan
+	g       uint64          // the request's runtime.g, 0 until seen
+}
+
+// mail is what other goroutines ask of the tracing goroutine.
+type mail struct {
+	release bool
+	pause   bool
+	stops   *[]uint64 // new Plan.Stops for the running plan
+	resume  *Plan
+}
+
+// Seize starts tracing thread tid (in our pid namespace) for the request in
+// slot, running under plan. The outcome is told through Events: the first one
+// may be Gone if the thread could not be seized.
+func Seize(p *Process, tid int, slot Slot, plan Plan) *Thread {
+	t := &Thread{
+		proc: p, tid: tid, slot: slot, plan: plan,
+		// At most one Frozen or Passed is unread at a time when a Gone comes;
+		// Passed may come in numbers, see report.
+		events: make(chan Event, 16),
+		bps:    breakpoints{tid: tid},
+	}
+	go t.trace()
+	return t
+}
+
+// TID is the thread's id in our pid namespace.
+func (t *Thread) TID() int { return t.tid }
+
+// Events delivers what happens; closed after Gone.
+func (t *Thread) Events() <-chan Event { return t.events }
+
+// Resume lets a frozen thread go on under plan. To be called once for each
+// Frozen event.
+func (t *Thread) Resume(plan Plan) { t.post(func(m *mail) { m.resume = &plan }) }
+
+// SetStops replaces the running plan's Stops; without effect while frozen.
+func (t *Thread) SetStops(stops []uint64) { t.post(func(m *mail) { m.stops = &stops }) }
+
+// Pause asks a running thread to freeze where it can.
+func (t *Thread) Pause() { t.post(func(m *mail) { m.pause = true }) }
+
+// Release thaws the thread if it is frozen and lets go of it; Gone follows.
+func (t *Thread) Release() { t.post(func(m *mail) { m.release = true }) }
+
+// post leaves a request and makes the tracee stop for a signal so that the
+// tracing goroutine's wait4 returns. SIGURG is the signal with which the Go
+// runtime preempts itself (runtime/signal_unix.go, sigPreempt), it ignores
+// spurious ones.
+func (t *Thread) post(f func(*mail)) {
+	t.mu.Lock()
+	f(&t.mail)
+	t.mu.Unlock()
+	_ = unix.Tgkill(t.proc.PID, t.tid, unix.SIGURG) // fails if the thread is gone: then wait4 has returned
+}
+
+func (t *Thread) peek() mail {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mail
+}
+
+func (t *Thread) take(f func(*mail)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f(&t.mail)
+}
+
+// report queues ev. The tracing goroutine must not block on a slow reader:
+// Passed events beyond the queue are dropped, Frozen and Gone always fit, since
+// a reader takes a Frozen before it can resume.
+func (t *Thread) report(ev Event) {
+	if ev.Passed != nil && len(t.events) > cap(t.events)/2 {
+		return
+	}
+	t.events <- ev
+}

@@ -1,0 +1,190 @@
+//go:build linux && amd64
+
+package live
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// errRelease ends the tracing loop on request.
+var errRelease = errors.New("released")
+
+// trace is the tracing goroutine. It never unlocks its operating system thread,
+// which therefore ends with it.
+func (t *Thread) trace() {
+	runtime.LockOSThread()
+	defer close(t.events)
+	err := t.seize()
+	if err == nil {
+		err = t.follow()
+	}
+	t.bps.clear()
+	if errors.Is(err, errRelease) {
+		err = t.detach()
+	}
+	t.report(Event{Gone: &Gone{Err: err}})
+}
+
+// seize attaches without stopping (PTRACE_SEIZE, ptrace(2)); no options: not
+// PTRACE_O_EXITKILL, since the service must survive us. perf breakpoints can be
+// set on a running thread, so it first stops at the first breakpoint.
+func (t *Thread) seize() error {
+	if err := ptrace(unix.PTRACE_SEIZE, t.tid, 0); err != nil {
+		return fmt.Errorf("PTRACE_SEIZE thread %d: %w", t.tid, err)
+	}
+	t.arm(t.plan.Stops)
+	if err := t.slot.Accept(); err != nil {
+		return err
+	}
+	// The service waits for the answer in a futex: wake it.
+	if err := unix.Tgkill(t.proc.PID, t.tid, unix.SIGURG); err != nil {
+		return fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	return nil
+}
+
+// arm sets as many of addrs as the hardware holds and notes the others.
+func (t *Thread) arm(addrs []uint64) {
+	var left []uint64
+	if len(addrs) > HardwareSlots {
+		addrs, left = addrs[:HardwareSlots], addrs[HardwareSlots:]
+	}
+	// The kernel refuses when somebody else uses debug registers, too.
+	refused, _ := t.bps.set(addrs)
+	for _, a := range append(refused, left...) {
+		if t.unarmed == nil {
+			t.unarmed = make(map[uint64]bool)
+		}
+		t.unarmed[a] = true
+	}
+}
+
+// follow runs, freezes and thaws the thread until it is to be let go of, with
+// the thread in a ptrace-stop if it returns errRelease.
+func (t *Thread) follow() error {
+	running := true // until the first wait the thread runs
+	for {
+		cause, addr, err := t.advance(running)
+		if err != nil {
+			return err
+		}
+		running = false
+		st, why, err := t.freeze()
+		if err != nil {
+			return err
+		}
+		if st == nil {
+			t.report(Event{Passed: &Passed{Cause: cause, Addr: addr, G: t.g, Why: why}})
+			continue
+		}
+		t.report(Event{Frozen: &Frozen{Cause: cause, Addr: addr, State: *st, Unarmed: slices.Collect(maps.Keys(t.unarmed))}})
+		t.unarmed = nil
+		release, err := t.hold()
+		if err != nil {
+			return err
+		}
+		if err := t.thaw(st); err != nil {
+			return err
+		}
+		if release {
+			return errRelease
+		}
+	}
+}
+
+// detach lets go of a tracee that is in a ptrace-stop. The service is told
+// first: it waits in a futex that looks at the word again when it is resumed.
+func (t *Thread) detach() error {
+	if err := t.slot.Released(); err != nil {
+		return err
+	}
+	if err := ptrace(unix.PTRACE_DETACH, t.tid, 0); err != nil {
+		return fmt.Errorf("PTRACE_DETACH: %w", err)
+	}
+	return nil
+}
+
+// stop is a ptrace-stop of the tracee.
+type stop struct {
+	sig  unix.Signal
+	info siginfo
+}
+
+func (s stop) breakpoint() bool { return s.sig == unix.SIGTRAP && s.info.code == trapPerf }
+
+// stepped: TRAP_TRACE, or TRAP_BRKPT behind a system call instruction
+// (arch/x86 user_single_step_report).
+func (s stop) stepped() bool {
+	return s.sig == unix.SIGTRAP && (s.info.code == trapTrace || s.info.code == trapBrkpt)
+}
+
+func (s stop) int3() bool { return s.sig == unix.SIGTRAP && s.info.code == siKernel }
+
+// fault says whether the stop is for a signal raised by the instruction itself,
+// which therefore comes back if it is not delivered.
+func (s stop) fault() bool {
+	switch s.sig {
+	case unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL:
+		return s.info.code > 0
+	}
+	return false
+}
+
+// wait waits for the next signal-delivery-stop. Group stops (job control) are
+// left to take effect.
+func (t *Thread) wait() (stop, error) {
+	for {
+		ws, err := waitStatus(t.tid)
+		if err != nil {
+			return stop{}, fmt.Errorf("%w: wait4: %w", ErrGone, err)
+		}
+		if ws.Exited() || ws.Signaled() {
+			return stop{}, ErrGone
+		}
+		if !ws.Stopped() {
+			continue
+		}
+		if int(ws)>>16 == unix.PTRACE_EVENT_STOP {
+			if err := t.groupStop(ws.StopSignal()); err != nil {
+				return stop{}, err
+			}
+			continue
+		}
+		si, err := getSiginfo(t.tid)
+		if err != nil {
+			return stop{}, t.lost(err)
+		}
+		return stop{sig: ws.StopSignal(), info: si}, nil
+	}
+}
+
+// groupStop answers a PTRACE_EVENT_STOP. For a stopping signal PTRACE_LISTEN
+// keeps the thread stopped with its process and reports the SIGCONT; SIGTRAP
+// means that the process was continued.
+func (t *Thread) groupStop(sig unix.Signal) error {
+	req := unix.PTRACE_LISTEN
+	if sig == unix.SIGTRAP {
+		req = unix.PTRACE_CONT
+	}
+	return t.lost(ptrace(req, t.tid, 0))
+}
+
+// cont resumes the tracee, delivering sig unless it is 0.
+func (t *Thread) cont(sig unix.Signal) error {
+	return t.lost(ptrace(unix.PTRACE_CONT, t.tid, uintptr(sig)))
+}
+
+// lost turns ESRCH, "the tracee is not there or not stopped", which for a
+// tracee that we know to be stopped means that it was killed, into ErrGone.
+func (t *Thread) lost(err error) error {
+	if errors.Is(err, unix.ESRCH) {
+		return ErrGone
+	}
+	return err
+}

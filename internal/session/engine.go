@@ -1,0 +1,229 @@
+//go:build linux && amd64
+
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/go-delve/delve/pkg/proc"
+	"github.com/remotedbg/remotedbg/internal/backend"
+	"github.com/remotedbg/remotedbg/internal/board"
+	"github.com/remotedbg/remotedbg/internal/live"
+	"github.com/remotedbg/remotedbg/internal/vmem"
+)
+
+// engineState is where an Engine stands in its life.
+type engineState int
+
+const (
+	engineArmed  engineState = iota // takes requests
+	engineEnding                    // lets go of the last ones
+	engineEnded
+)
+
+// Engine is one process being debugged: its symbols, its board, its requests.
+// All methods may be called from any goroutine.
+type Engine struct {
+	cfg   Config
+	img   *board.Image
+	mem   vmem.Process
+	board *board.Board
+	live  *live.Process
+	text  *textMap
+
+	brain   sync.Mutex // whoever calls Delve holds it
+	bi      *proc.BinaryInfo
+	symbols *backend.Process // for looking up addresses while nothing is in flight
+
+	mu       sync.Mutex
+	state    engineState
+	reason   string
+	session  *Session // nil: no IDE
+	requests map[RequestID]*request
+	lastID   RequestID
+	changed  chan struct{} // closed and replaced when a request has gone
+
+	stop chan struct{} // closed by Close: the loops end
+	done chan struct{} // closed at the very end
+}
+
+// Open loads the symbols of cfg.PID, finds the board and arms the gate. The
+// service is not stopped. A failure is a *Refusal, which has a hint.
+func Open(ctx context.Context, cfg Config) (*Engine, error) {
+	if cfg.Log == nil {
+		cfg.Log = func(string) {}
+	}
+	e := &Engine{
+		cfg: cfg, mem: vmem.Process{PID: cfg.PID},
+		requests: make(map[RequestID]*request),
+		changed:  make(chan struct{}),
+		stop:     make(chan struct{}), done: make(chan struct{}),
+	}
+	if err := e.find(); err != nil {
+		return nil, refuse(cfg.PID, fmt.Sprintf("attach to process %d", cfg.PID), err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := e.load(); err != nil {
+		return nil, refuse(cfg.PID, fmt.Sprintf("load the symbols of process %d", cfg.PID), err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	exited, err := watchExit(cfg.PID)
+	if err != nil {
+		return nil, refuse(cfg.PID, fmt.Sprintf("watch process %d", cfg.PID), err)
+	}
+	end := board.Now() + cfg.For
+	if err := e.board.Arm(os.Getpid(), boardRules(cfg.Allow), e.lease(end)); err != nil {
+		return nil, refuse(cfg.PID, fmt.Sprintf("arm process %d", cfg.PID), err)
+	}
+	cfg.Log(fmt.Sprintf("armed process %d for %v", cfg.PID, cfg.For))
+	go e.watch(end, exited)
+	return e, nil
+}
+
+// find locates the gate and checks that we may trace and set breakpoints.
+func (e *Engine) find() error {
+	var err error
+	if e.img, err = board.Locate(e.cfg.PID); err != nil {
+		return err
+	}
+	if e.board, err = board.Open(e.mem, e.img); err != nil {
+		return err
+	}
+	owner, err := e.board.Owner()
+	if err != nil {
+		return err
+	}
+	if owner != 0 {
+		return fmt.Errorf("%w: its process id is %d", board.ErrArmed, owner)
+	}
+	return live.CheckBreakpoints()
+}
+
+// load reads the symbols and warms Delve up: the first target costs much more
+// than the later ones (line tables for Delve's own breakpoints).
+func (e *Engine) load() error {
+	began := time.Now()
+	var err error
+	if e.bi, e.text, err = loadSymbols(e.img); err != nil {
+		return err
+	}
+	e.symbols = backend.New(e.backendConfig(nil), nil)
+	if _, err := e.symbols.Target(); err != nil {
+		return err
+	}
+	gOffset, err := e.bi.GStructOffset(e.mem)
+	if err != nil {
+		return err
+	}
+	e.live = &live.Process{
+		PID: e.cfg.PID, Mem: e.mem,
+		DebugCall: [2]uint64{e.img.DebugCall.Start, e.img.DebugCall.End},
+		CallFrame: [2]uint64{e.img.DebugCall32.Start, e.img.DebugCall32.End},
+		Park:      e.img.Park.Start,
+		GOffset:   gOffset,
+		Func:      e.text.bounds,
+		Runtime:   e.text.runtime,
+	}
+	e.cfg.Log(fmt.Sprintf("loaded symbols in %v", time.Since(began).Round(time.Millisecond)))
+	return nil
+}
+
+func (e *Engine) backendConfig(r *request) backend.Config {
+	cfg := backend.Config{
+		PID: e.cfg.PID, Path: e.img.Path, Entry: e.img.Entry,
+		BinInfo: e.bi, Memory: e.mem, Func: e.text.bounds, Brain: &e.brain,
+	}
+	if r != nil {
+		cfg.Mover, cfg.Passed = r.thread, r.passed
+	}
+	return cfg
+}
+
+func boardRules(allow []Rule) []board.Rule {
+	rules := make([]board.Rule, len(allow))
+	for i, r := range allow {
+		rules[i] = board.Rule{Prefix: r.Prefix, Method: r.Method, Path: r.PathPrefix, Header: r.HeaderName, Val: r.HeaderValue}
+	}
+	return rules
+}
+
+// Done is closed when the engine has ended: everything thawed, disarmed.
+func (e *Engine) Done() <-chan struct{} { return e.done }
+
+// Reason says why the engine ended. Valid after Done.
+func (e *Engine) Reason() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.reason
+}
+
+// releaseTimeout bounds the wait for requests to be let go of. Each takes a few
+// hundred microseconds unless its thread is blocked in the kernel.
+const releaseTimeout = 5 * time.Second
+
+// Close disarms the gate, thaws every request and lets go of every thread. It
+// may be called more than once; reason is told to the IDE.
+func (e *Engine) Close(reason string) error {
+	e.mu.Lock()
+	if e.state != engineArmed {
+		e.mu.Unlock()
+		<-e.done
+		return nil
+	}
+	e.state, e.reason = engineEnding, reason
+	s := e.session
+	e.mu.Unlock()
+	close(e.stop)
+
+	err := e.board.Disarm() // fails if the process is gone
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil
+	}
+	if left := e.releaseAll(nil); left > 0 {
+		err = errors.Join(err, fmt.Errorf("remotedbg: %d requests could not be let go of within %v: end this agent, the kernel then lets go of them", left, releaseTimeout))
+	}
+	if s != nil {
+		s.queue.put(Event{Kind: EventEnded, Text: reason})
+	}
+	e.mu.Lock()
+	e.state = engineEnded
+	e.mu.Unlock()
+	e.cfg.Log("disarmed: " + reason)
+	close(e.done)
+	return err
+}
+
+// releaseAll lets go of the requests of s (nil: of all), waits for it, and
+// tells how many are left.
+func (e *Engine) releaseAll(s *Session) int {
+	timeout := time.After(releaseTimeout)
+	for {
+		e.mu.Lock()
+		left := 0
+		for _, r := range e.requests {
+			if s == nil || r.session == s {
+				left++
+				r.thread.Release()
+			}
+		}
+		changed := e.changed
+		e.mu.Unlock()
+		if left == 0 {
+			return 0
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			return left
+		}
+	}
+}

@@ -1,0 +1,189 @@
+//go:build linux && amd64
+
+package session
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/go-delve/delve/pkg/proc"
+	"github.com/remotedbg/remotedbg/internal/backend"
+	"github.com/remotedbg/remotedbg/internal/board"
+	"github.com/remotedbg/remotedbg/internal/live"
+)
+
+// requestState is where a request stands.
+type requestState int
+
+const (
+	requestRunning requestState = iota
+	requestFrozen
+	requestGone
+)
+
+// command is a movement that the IDE asks a frozen request to make.
+type command int
+
+const (
+	commandContinue command = iota
+	commandNext
+	commandStepIn
+	commandStepOut
+)
+
+// request is one gated request in flight. Its goroutine, run, alone moves it.
+type request struct {
+	e       *Engine
+	session *Session
+	slot    board.Slot
+	thread  *live.Thread
+	cmds    chan command // capacity 1: sent only when the state goes from frozen to running
+
+	// Guarded by Engine.mu.
+	info  Request
+	state requestState
+
+	// Guarded by Engine.brain.
+	proc      *backend.Process // nil until the first stop
+	group     *proc.TargetGroup
+	pauseAddr uint64 // where a blocked request is to stop when it goes on, see pauseLater
+}
+
+// newRequest seizes the thread of the offered request in slot s.
+func (e *Engine) newRequest(ses *Session, s board.Slot, tid int) (*request, error) {
+	method, path, client, err := e.board.Describe(s.Index)
+	if err != nil {
+		return nil, err
+	}
+	addr, err := netip.ParseAddr(client)
+	if err != nil {
+		return nil, fmt.Errorf("client address on the board: %w", err)
+	}
+	r := &request{e: e, session: ses, slot: s, cmds: make(chan command, 1)}
+
+	e.brain.Lock() // the breakpoints may not change between here and the list of requests
+	defer e.brain.Unlock()
+	plan := live.Plan{Stops: ses.addresses()}
+	if ses.stopOnEntry.Load() {
+		plan.UntilText, plan.OverText = e.text.user, e.text.runtime
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.state != engineArmed || e.session != ses {
+		return nil, ErrEnded
+	}
+	e.lastID++
+	r.info = Request{ID: e.lastID, Method: method, Path: path, Client: addr, Since: time.Now()}
+	e.requests[r.info.ID] = r
+	r.thread = live.Seize(e.live, tid, boardSlot{e.board, s.Index, s.Gen}, plan)
+	ses.queue.put(Event{Kind: EventStarted, Request: r.info})
+	go r.run()
+	return r, nil
+}
+
+// boardSlot is a slot as the tracing goroutine sees it.
+type boardSlot struct {
+	b   *board.Board
+	i   int
+	gen uint32
+}
+
+func (s boardSlot) Accept() error           { return s.b.Answer(s.i, s.gen, true) }
+func (s boardSlot) SetHeld(held bool) error { return s.b.SetHeld(s.i, held) }
+func (s boardSlot) Released() error         { return s.b.SetFreed(s.i, s.gen) }
+
+func (s boardSlot) Running() bool {
+	now, err := s.b.ReadSlot(s.i)
+	return err == nil && now.Gen == s.gen && (now.State == board.StateOffered || now.State == board.StateRunning)
+}
+
+// run follows the request from its seizure to its end.
+func (r *request) run() {
+	defer r.finish()
+	fr := r.firstFreeze()
+	if fr == nil {
+		return
+	}
+	out := r.begin(fr)
+	for out.err == nil || !out.gone() {
+		r.settle(out)
+		cmd, ok := r.nextCommand()
+		if !ok {
+			return
+		}
+		out = r.move(cmd)
+	}
+}
+
+// firstFreeze waits for the first stop; nil if there is none.
+func (r *request) firstFreeze() *live.Frozen {
+	for ev := range r.thread.Events() {
+		switch {
+		case ev.Frozen != nil:
+			return ev.Frozen
+		case ev.Passed != nil:
+			r.passed(*ev.Passed)
+		case ev.Gone != nil && ev.Gone.Err != nil && !errors.Is(ev.Gone.Err, live.ErrGone):
+			r.e.cfg.Log(fmt.Sprintf("request %d runs untouched: %v", r.info.ID, ev.Gone.Err))
+			r.e.decline(r.slot, r.thread.TID())
+		}
+	}
+	return nil
+}
+
+// nextCommand waits, with the request frozen, for what to do; false if it was
+// let go of or its process has ended.
+func (r *request) nextCommand() (command, bool) {
+	select {
+	case cmd := <-r.cmds:
+		return cmd, true
+	case <-r.thread.Events(): // only Gone can come
+		return 0, false
+	}
+}
+
+// finish takes the request off the list.
+func (r *request) finish() {
+	e := r.e
+	e.mu.Lock()
+	r.state = requestGone
+	r.info.Frozen = false
+	info := r.info
+	delete(e.requests, info.ID)
+	close(e.changed)
+	e.changed = make(chan struct{})
+	e.mu.Unlock()
+	r.session.queue.put(Event{Kind: EventExited, Request: info})
+	e.cfg.Log(fmt.Sprintf("request %d released after %v: %s", info.ID, time.Since(info.Since).Round(time.Millisecond), info.Name()))
+}
+
+// outcome is how a movement ended.
+type outcome struct {
+	reason StopReason
+	ids    []int  // breakpoints that were hit
+	where  string // "main.handler main.go:12"
+	err    error
+}
+
+// gone says whether the request cannot be moved any more.
+func (o outcome) gone() bool {
+	var exited proc.ErrProcessExited
+	return errors.As(o.err, &exited) || errors.Is(o.err, proc.ErrProcessDetached)
+}
+
+// settle announces that the request is frozen.
+func (r *request) settle(out outcome) {
+	r.e.mu.Lock()
+	r.state = requestFrozen
+	r.info.Frozen = true
+	info := r.info
+	r.e.mu.Unlock()
+	ev := Event{Kind: EventStopped, Request: info, Reason: out.reason, BreakpointIDs: out.ids}
+	if out.err != nil {
+		ev.Text = out.err.Error()
+	}
+	r.session.queue.put(ev)
+	r.e.cfg.Log(fmt.Sprintf("request %d stopped (%s): %s at %s", info.ID, out.reason, info.Name(), out.where))
+}

@@ -1,0 +1,186 @@
+//go:build linux && amd64
+
+package session
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+
+	"github.com/go-delve/delve/pkg/proc"
+)
+
+// Session is one IDE's view of an Engine: its breakpoints, its stops, its
+// requests. All methods may be called from any goroutine.
+type Session struct {
+	e           *Engine
+	queue       *queue
+	stopOnEntry atomic.Bool
+
+	// Guarded by Engine.mu.
+	started bool
+	closed  bool
+
+	// Guarded by Engine.brain.
+	breakpoints []*userBreakpoint // in the order in which they were set
+	lastID      int
+}
+
+// NewSession attaches one IDE; ErrBusy while another is attached, ErrEnded when
+// the engine has ended.
+func (e *Engine) NewSession() (*Session, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.state != engineArmed:
+		return nil, ErrEnded
+	case e.session != nil:
+		return nil, ErrBusy
+	}
+	e.session = &Session{e: e, queue: newQueue()}
+	return e.session, nil
+}
+
+// Events delivers what happens, in order; closed after EventEnded or Close. The
+// queue is unbounded: a slow reader delays nobody.
+func (s *Session) Events() <-chan Event { return s.queue.out }
+
+func (s *Session) output(text string) { s.queue.put(Event{Kind: EventOutput, Text: text}) }
+
+// SetStopOnEntry makes every request taken from now on stop on the first line
+// of the user's own handler.
+func (s *Session) SetStopOnEntry(on bool) { s.stopOnEntry.Store(on) }
+
+// Start: from now on matching requests are taken (DAP configurationDone).
+func (s *Session) Start() {
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	s.started = true
+}
+
+// Sources lists the source files named in the binary's line tables.
+func (s *Session) Sources() []string {
+	s.e.brain.Lock()
+	defer s.e.brain.Unlock()
+	return slices.Clone(s.e.bi.Sources)
+}
+
+// Requests lists the requests in flight, oldest first.
+func (s *Session) Requests() []Request {
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	var list []Request
+	for _, r := range s.e.requests {
+		if r.session == s {
+			list = append(list, r.info)
+		}
+	}
+	slices.SortFunc(list, func(a, b Request) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
+// Continue, Next, StepIn and StepOut start the movement of a frozen request and
+// return at once; its outcome comes as EventStopped or EventExited. ErrRunning
+// if it is not frozen, ErrNoRequest if it is not in flight.
+func (s *Session) Continue(id RequestID) error { return s.command(id, commandContinue) }
+
+// Next runs to the next line of the same function; see Continue.
+func (s *Session) Next(id RequestID) error { return s.command(id, commandNext) }
+
+// StepIn runs to the next line, also of a function that is called; see Continue.
+func (s *Session) StepIn(id RequestID) error { return s.command(id, commandStepIn) }
+
+// StepOut runs until the function has returned; see Continue.
+func (s *Session) StepOut(id RequestID) error { return s.command(id, commandStepOut) }
+
+// lookup finds a request of this session. Called under Engine.mu.
+func (s *Session) lookup(id RequestID) (*request, error) {
+	if s.closed || s.e.state != engineArmed {
+		return nil, ErrEnded
+	}
+	r := s.e.requests[id]
+	if r == nil || r.session != s {
+		return nil, ErrNoRequest
+	}
+	return r, nil
+}
+
+func (s *Session) command(id RequestID, cmd command) error {
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	r, err := s.lookup(id)
+	if err != nil {
+		return err
+	}
+	if r.state != requestFrozen {
+		return ErrRunning
+	}
+	r.state = requestRunning
+	r.info.Frozen = false
+	r.cmds <- cmd // empty: only a frozen request gets here
+	return nil
+}
+
+// Pause asks a running request to stop where it can; EventStopped follows. A
+// request that is blocked stops when it gets back to the user's code, and an
+// EventOutput says so. ErrFrozen if it is stopped.
+func (s *Session) Pause(id RequestID) error {
+	s.e.mu.Lock()
+	r, err := s.lookup(id)
+	if err == nil && r.state == requestFrozen {
+		err = ErrFrozen
+	}
+	s.e.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	s.e.brain.Lock()
+	defer s.e.brain.Unlock()
+	if r.group == nil {
+		r.thread.Pause()
+		return nil
+	}
+	return r.group.RequestManualStop()
+}
+
+// Inspect runs f with the Delve target of a frozen request. f may read memory,
+// stacks and variables and evaluate expressions without calls; it must not
+// resume. Variables and frames that it keeps may be used again only inside a
+// later Inspect of the same stop. Delve's symbol tables are not safe for
+// concurrent use, so one Inspect at a time runs in the whole Engine; requests
+// run meanwhile.
+func (s *Session) Inspect(id RequestID, f func(t *proc.Target) error) error {
+	s.e.brain.Lock()
+	defer s.e.brain.Unlock()
+	s.e.mu.Lock()
+	r, err := s.lookup(id)
+	if err == nil && r.state != requestFrozen {
+		err = ErrRunning
+	}
+	s.e.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return f(r.group.Selected)
+}
+
+// Close detaches the IDE: its breakpoints go, its requests are thawed and let
+// go of, and another IDE may attach. It may be called more than once.
+func (s *Session) Close() error {
+	e := s.e
+	e.mu.Lock()
+	if s.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	s.closed, s.started = true, false
+	e.mu.Unlock()
+	e.releaseAll(s)
+	e.mu.Lock()
+	if e.session == s {
+		e.session = nil
+	}
+	e.mu.Unlock()
+	s.queue.abandon()
+	return nil
+}

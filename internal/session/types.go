@@ -1,0 +1,100 @@
+//go:build linux && amd64
+
+package session
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// Rule is one allow rule: requests whose client address lies in Prefix and
+// that fit every non-empty field are offered to the debugger.
+type Rule struct {
+	Prefix      netip.Prefix
+	Method      string // exact, as in http.Request.Method
+	PathPrefix  string // prefix of http.Request.URL.Path
+	HeaderName  string // canonical name; empty: no header condition
+	HeaderValue string // the value the header must equal
+}
+
+// Config says which process to attach to and for how long.
+type Config struct {
+	PID   int
+	Allow []Rule        // at least one
+	For   time.Duration // finite; the engine ends by itself after it
+	Log   func(string)  // progress, one line each, may be nil; called from any goroutine
+}
+
+// RequestID names one gated request for the life of an Engine. It is the
+// DAP thread id. Never 0, never used twice.
+type RequestID int
+
+// Request is a request in flight.
+type Request struct {
+	ID     RequestID
+	Method string
+	Path   string
+	Client netip.Addr
+	Since  time.Time
+	Frozen bool // stopped and open to Inspect; otherwise it runs
+}
+
+// Name is the request as a person reads it: "GET /orders/7 from 203.0.113.7".
+func (r Request) Name() string { return r.Method + " " + r.Path + " from " + r.Client.String() }
+
+// SourceBreakpoint is a breakpoint as the IDE asks for it.
+type SourceBreakpoint struct {
+	Line int // 1-based
+}
+
+// Breakpoint is a breakpoint as the engine holds it.
+type Breakpoint struct {
+	ID       int // unique in a Session, never 0
+	File     string
+	Line     int // where it really is; the asked line while unverified
+	Verified bool
+	Message  string // why it is not verified, and what to do
+}
+
+// StopReason says why a request is frozen. The values are DAP's.
+type StopReason string
+
+const (
+	StopBreakpoint StopReason = "breakpoint"
+	StopStep       StopReason = "step"
+	StopEntry      StopReason = "entry"
+	StopPause      StopReason = "pause"
+)
+
+// EventKind tells the events of a Session apart.
+type EventKind int
+
+const (
+	EventStarted    EventKind = iota + 1 // a request was taken; Request is set
+	EventStopped                         // it is frozen; Reason, BreakpointIDs, Text
+	EventContinued                       // it goes on without having been asked to (thawed by the engine); Text says why
+	EventExited                          // it is done and no longer debugged
+	EventBreakpoint                      // Breakpoint changed (became verified or unverified)
+	EventOutput                          // Text for the debug console
+	EventEnded                           // the session is over (expiry, agent stopping, process gone); Text says why. The last event
+)
+
+// Event is something the front end must tell its client.
+type Event struct {
+	Kind          EventKind
+	Request       Request
+	Reason        StopReason
+	BreakpointIDs []int
+	Breakpoint    Breakpoint
+	Text          string
+}
+
+// Errors that a front end tells apart.
+var (
+	ErrNoRequest = errors.New("no such request: it has finished or never was")
+	ErrRunning   = errors.New("the request is running: pause it or wait for a stop")
+	ErrFrozen    = errors.New("the request is already stopped")
+	ErrBusy      = errors.New("another IDE is attached to this agent: disconnect it first")
+	ErrEnded     = errors.New("the session has ended: run remotedbg attach again")
+)

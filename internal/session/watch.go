@@ -1,0 +1,184 @@
+//go:build linux && amd64
+
+package session
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/remotedbg/remotedbg/internal/board"
+	"github.com/remotedbg/remotedbg/internal/live"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// pollEvery is how often the board is looked at. A matching request waits
+	// for half of it on average; a look costs some microseconds.
+	pollEvery = 2 * time.Millisecond
+	// leaseLength and renewEvery: a dead agent's gate disarms itself after at
+	// most leaseLength.
+	leaseLength = 5 * time.Second
+	renewEvery  = time.Second
+)
+
+// lease is the deadline to write now, given when the engine ends for good.
+func (e *Engine) lease(end time.Duration) time.Duration {
+	return min(board.Now()+leaseLength, end)
+}
+
+// watchExit gives a channel that is closed when the process has exited.
+func watchExit(pid int) (<-chan struct{}, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, fmt.Errorf("pidfd_open: %w", err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		defer unix.Close(fd)
+		for {
+			// A pidfd becomes readable when its process ends (pidfd_open(2)).
+			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); err != unix.EINTR {
+				return
+			}
+		}
+	}()
+	return exited, nil
+}
+
+// watch polls the board and renews the lease until the engine ends or has to.
+func (e *Engine) watch(end time.Duration, exited <-chan struct{}) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	var (
+		slots   []board.Slot
+		scratch []byte
+		renew   = board.Now() + renewEvery
+		offers  = make([]*offer, e.board.NumSlots())
+	)
+	for {
+		select {
+		case <-e.stop:
+			e.declineAll(slots)
+			return
+		case <-exited:
+			go e.Close(fmt.Sprintf("process %d has exited", e.cfg.PID))
+			<-e.stop
+			return
+		case <-tick.C:
+		}
+		var err error
+		if slots, err = e.board.ReadSlots(slots, &scratch); err != nil {
+			go e.Close(fmt.Sprintf("process %d cannot be read any more: %v", e.cfg.PID, err))
+			<-e.stop
+			return
+		}
+		for i := range slots {
+			e.serve(&offers[i], slots[i])
+		}
+		now := board.Now()
+		if now >= end {
+			go e.Close(fmt.Sprintf("expired after %v", e.cfg.For))
+			<-e.stop
+			e.declineAll(slots)
+			return
+		}
+		if now >= renew {
+			renew = now + renewEvery
+			if err := e.renew(end); err != nil {
+				go e.Close(err.Error())
+				<-e.stop
+				return
+			}
+		}
+	}
+}
+
+// renew extends the lease, after making sure that the board is still there: the
+// process may have replaced its program by execve(2).
+func (e *Engine) renew(end time.Duration) error {
+	if err := e.board.Check(); err != nil {
+		return fmt.Errorf("process %d runs another program now: %w", e.cfg.PID, err)
+	}
+	if err := e.board.Renew(e.lease(end)); err != nil {
+		return fmt.Errorf("process %d cannot be written any more: %w", e.cfg.PID, err)
+	}
+	return nil
+}
+
+// offer is what became of the last offer in a slot.
+type offer struct {
+	gen  uint32
+	req  *request // nil: declined
+	done bool     // seen done once: its thread should have been released by now
+}
+
+// serve acts on a look at one slot; *o belongs to the slot.
+func (e *Engine) serve(o **offer, s board.Slot) {
+	cur := *o
+	if s.State == board.StateOffered && (cur == nil || cur.gen != s.Gen) {
+		*o = &offer{gen: s.Gen, req: e.take(s)}
+		return
+	}
+	if cur == nil || cur.req == nil {
+		return
+	}
+	switch {
+	case s.Gen != cur.gen, s.State == board.StateFree, s.State == board.StateAbandoned:
+		// The service gave up waiting for us, or the request is done.
+		cur.req.thread.Release()
+		*o = nil
+	case s.State == board.StateDone:
+		// The service's own signal wakes the tracing goroutine; this is for
+		// the case that it came while the thread was being seized.
+		if cur.done {
+			cur.req.thread.Release()
+		}
+		cur.done = true
+	}
+}
+
+// take seizes the thread of an offered request, or declines it.
+func (e *Engine) take(s board.Slot) *request {
+	tid, err := live.HostTID(e.cfg.PID, s.TID)
+	if err != nil {
+		return nil // the thread is gone, or we cannot name it: the service goes on by itself
+	}
+	e.mu.Lock()
+	ses := e.session
+	wanted := e.state == engineArmed && ses != nil && ses.started
+	e.mu.Unlock()
+	if !wanted {
+		e.decline(s, tid)
+		return nil
+	}
+	r, err := e.newRequest(ses, s, tid)
+	if err != nil {
+		e.cfg.Log(fmt.Sprintf("declined a request: %v", err))
+		e.decline(s, tid)
+		return nil
+	}
+	return r
+}
+
+func (e *Engine) decline(s board.Slot, tid int) {
+	if e.board.Answer(s.Index, s.Gen, false) == nil {
+		_ = unix.Tgkill(e.cfg.PID, tid, unix.SIGURG) // only wakes it sooner
+	}
+}
+
+// declineAll answers the offers that nobody will look at any more.
+func (e *Engine) declineAll(slots []board.Slot) {
+	for i := range slots {
+		s, err := e.board.ReadSlot(i)
+		if err != nil {
+			return
+		}
+		if s.State != board.StateOffered || s.Answer>>1 == s.Gen&(1<<31-1) {
+			continue
+		}
+		if tid, err := live.HostTID(e.cfg.PID, s.TID); err == nil {
+			e.decline(s, tid)
+		}
+	}
+}

@@ -359,14 +359,16 @@ func (t *Thread) stepOver() (fault bool, err error) {
 // instruction it interrupted. Delivering under PTRACE_SINGLESTEP would step
 // into the handler; keeping the signal back would make a stop of the world wait
 // for as long as we step, since SIGURG is how the runtime asks for it.
+//
+// The breakpoint must not be let past by a resume flag in the saved flags: a
+// signal's return restores it (arch/x86 signal_64.c, FIX_EFLAGS).
 func (t *Thread) deliver(sig unix.Signal) error {
-	if sig == unix.SIGURG {
-		if m := t.peek(); m.release || !t.slot.Running() {
-			return errRelease
-		}
-	}
 	regs, err := getRegs(t.tid)
 	if err != nil {
+		return t.lost(err)
+	}
+	regs.Eflags &^= flagRF
+	if err := setRegs(t.tid, regs); err != nil {
 		return t.lost(err)
 	}
 	defer t.bps.clear()
@@ -374,6 +376,9 @@ func (t *Thread) deliver(sig unix.Signal) error {
 		return err
 	}
 	for {
+		if sig == unix.SIGURG && (t.peek().release || !t.slot.Running()) {
+			return errRelease
+		}
 		if err := t.cont(sig); err != nil {
 			return err
 		}

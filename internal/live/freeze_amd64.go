@@ -75,6 +75,7 @@ func (t *Thread) inject() (st *State, why string, err error) {
 	if err != nil {
 		return nil, err.Error(), nil
 	}
+	regs.Eflags &^= flagRF // set by the kernel at a breakpoint; what it says is over
 	xs, err := getXState(t.tid)
 	if err != nil {
 		return nil, "", t.lost(err)
@@ -85,8 +86,8 @@ func (t *Thread) inject() (st *State, why string, err error) {
 	if err := errors.Join(t.proc.Mem.PutUint64(in.Rsp-16, 0), t.proc.Mem.PutUint64(in.Rsp, regs.Rip)); err != nil {
 		return nil, "", err
 	}
-	in.Rip = t.proc.DebugCall[0]
-	in.Eflags &^= flagTF | flagDF | flagRF
+	jump(&in, t.proc.DebugCall[0])
+	in.Eflags &^= flagTF | flagDF
 	if err := setRegs(t.tid, in); err != nil {
 		return nil, "", t.lost(err)
 	}
@@ -150,7 +151,7 @@ func (t *Thread) enterPark(at Regs) error {
 	if err := t.proc.Mem.PutUint64(at.Rsp, at.Rip); err != nil {
 		return err
 	}
-	at.Rip = t.proc.Park
+	jump(&at, t.proc.Park)
 	if err := setRegs(t.tid, at); err != nil {
 		return t.lost(err)
 	}

@@ -29,14 +29,20 @@ func getRegs(tid int) (Regs, error) {
 	return r, nil
 }
 
-// setRegs writes r. orig_rax is set to -1 so that the kernel does not take the
-// stop for an interrupted system call and move RIP back (arch/x86 signal.c).
+// setRegs writes r.
 func setRegs(tid int, r Regs) error {
-	r.Orig_rax = ^uint64(0)
 	if err := unix.PtraceSetRegs(tid, &r); err != nil {
 		return fmt.Errorf("PTRACE_SETREGS: %w", err)
 	}
 	return nil
+}
+
+// jump makes r go on at pc. Without a system call number in orig_rax the kernel
+// does not take the stop for an interrupted system call, for which it would
+// move RIP back (arch/x86 signal.c, arch_do_signal_or_restart).
+func jump(r *Regs, pc uint64) {
+	r.Rip = pc
+	r.Orig_rax = ^uint64(0)
 }
 
 // getXState reads the XSAVE area: 2.7 KB with AVX-512, 11 KB with AMX.

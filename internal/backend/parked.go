@@ -12,9 +12,11 @@ const maxParkedDepth = 100
 
 // Parked unwinds the goroutine whose runtime.g is at address g from where the
 // runtime parked it, by live reads. It returns nil if the goroutine is not
-// parked: a running one's saved position is stale.
-func Parked(cfg Config, g uint64) ([]proc.Stackframe, error) {
-	p := New(cfg, &live.Frozen{State: live.State{G: g}})
+// parked: a running one's saved position is stale. t may be any target of the
+// process.
+func Parked(t *proc.Target, cfg Config, g uint64) ([]proc.Stackframe, error) {
+	p := New(cfg)
+	p.thread.regs = newRegisters(live.State{G: g})
 	info, err := proc.GetG(p.thread)
 	if err != nil {
 		return nil, err
@@ -23,10 +25,6 @@ func Parked(cfg Config, g uint64) ([]proc.Stackframe, error) {
 		return nil, nil
 	}
 	at := live.Regs{Rip: info.PC, Rsp: info.SP, Rbp: info.BP}
-	p = New(cfg, &live.Frozen{State: live.State{G: g, Regs: at}})
-	grp, err := p.Target()
-	if err != nil {
-		return nil, err
-	}
-	return proc.ThreadStacktrace(grp.Selected, p.thread, maxParkedDepth)
+	p.thread = &thread{p: p, tid: cfg.PID, regs: newRegisters(live.State{G: g, Regs: at})}
+	return proc.ThreadStacktrace(t, p.thread, maxParkedDepth)
 }

@@ -41,10 +41,6 @@ type Config struct {
 	Memory  proc.MemoryReadWriter
 	Func    func(pc uint64) [2]uint64 // bounds of the function around pc
 	Brain   sync.Locker               // held by whoever calls Delve
-	Mover   Mover                     // nil: symbols only, cannot run
-	// Passed is told of stops at which the runtime could not park the
-	// request. It is called without the brain lock.
-	Passed func(live.Passed)
 }
 
 // Process is one gated request as Delve sees it. But for Refresh's and
@@ -60,34 +56,51 @@ type Process struct {
 	thread *thread
 	gone   bool
 
+	mover  Mover
+	passed func(live.Passed)
+
 	pending *live.Frozen // a stop that Delve has not been shown yet
 	last    *live.Frozen // the stop that it was shown last
 }
 
-// New makes the process of a request that was frozen first at st; with a nil
-// st and Mover it serves for looking up symbols only.
-func New(cfg Config, st *live.Frozen) *Process {
+// New makes a process that no request is bound to: it serves for looking up
+// symbols only.
+func New(cfg Config) *Process {
 	p := &Process{cfg: cfg, bps: proc.NewBreakpointMap()}
-	tid := cfg.PID
-	if cfg.Mover != nil {
-		tid = cfg.Mover.TID()
-	}
-	p.thread = &thread{p: p, tid: tid, regs: newRegisters(live.State{})}
-	if st != nil {
-		p.pending = st
-		p.thread.regs = newRegisters(st.State)
-	}
+	p.thread = &thread{p: p, tid: cfg.PID, regs: newRegisters(live.State{})}
 	return p
 }
 
-// Target makes a Delve target for p. The first Continue of its group is shown
-// the stop that p was made with.
+// Target makes a Delve target for p. It costs tens of milliseconds, since Delve
+// searches the debug information from its beginning for some runtime variables,
+// so targets are worth keeping for the next request.
 func (p *Process) Target() (*proc.TargetGroup, error) {
 	grp, add := proc.NewGroup(group{p}, proc.NewTargetGroupConfig{StopReason: proc.StopAttached})
 	if _, err := add(p, p.cfg.PID, p.thread, p.cfg.Path, proc.StopAttached, ""); err != nil {
 		return nil, err
 	}
 	return grp, nil
+}
+
+// Bind makes p the request that m moves and that was frozen at fr. The first
+// Continue of p's target is shown that stop. passed is told, without the brain
+// lock, of stops at which the runtime could not park the request.
+func (p *Process) Bind(t *proc.Target, m Mover, fr *live.Frozen, passed func(live.Passed)) error {
+	p.mover, p.passed = m, passed
+	p.gone = false
+	p.last, p.pending = nil, fr
+	p.thread = &thread{p: p, tid: m.TID(), regs: newRegisters(fr.State)}
+	if err := t.ClearSteppingBreakpoints(); err != nil { // of a request that ended during a step
+		return err
+	}
+	return p.Refocus(t)
+}
+
+// Refocus makes t forget what it knew of the thread before it was moved by
+// other means than t's own.
+func (p *Process) Refocus(t *proc.Target) error {
+	t.ClearCaches()
+	return t.SwitchThread(p.thread.tid)
 }
 
 // Show makes the pending stop the current one without a Continue: for stops
@@ -138,7 +151,7 @@ func (p *Process) Valid() (bool, error) {
 
 // RequestManualStop implements proc.ProcessInternal.
 func (p *Process) RequestManualStop(*proc.ContinueOnceContext) error {
-	p.cfg.Mover.Pause()
+	p.mover.Pause()
 	return nil
 }
 

@@ -54,7 +54,7 @@ func (g group) Close() error { return nil }
 func (p *Process) Run(plan live.Plan) error {
 	p.thread.bp.Clear()
 	p.cfg.Brain.Unlock()
-	p.cfg.Mover.Resume(plan)
+	p.mover.Resume(plan)
 	fr := p.await()
 	p.cfg.Brain.Lock()
 	if fr == nil {
@@ -68,10 +68,10 @@ func (p *Process) Run(plan live.Plan) error {
 
 // await returns the next freeze, or nil if the thread is gone.
 func (p *Process) await() *live.Frozen {
-	for ev := range p.cfg.Mover.Events() {
+	for ev := range p.mover.Events() {
 		switch {
 		case ev.Passed != nil:
-			p.cfg.Passed(*ev.Passed)
+			p.passed(*ev.Passed)
 		case ev.Frozen != nil:
 			return ev.Frozen
 		}
@@ -80,7 +80,7 @@ func (p *Process) await() *live.Frozen {
 }
 
 // Refresh tells a running thread that the breakpoints in Delve's map changed.
-func (p *Process) Refresh() { p.cfg.Mover.SetStops(p.plan().Stops) }
+func (p *Process) Refresh() { p.mover.SetStops(p.plan().Stops) }
 
 // watched says whether an address in Delve's map is one that we stop at, and
 // how important it is. Delve's own breakpoints for unrecovered panics, fatal

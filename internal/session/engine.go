@@ -39,6 +39,7 @@ type Engine struct {
 	brain   sync.Mutex // whoever calls Delve holds it
 	bi      *proc.BinaryInfo
 	symbols *backend.Process // for looking up addresses while nothing is in flight
+	spare   []target         // targets that no request uses
 
 	mu       sync.Mutex
 	state    engineState
@@ -108,18 +109,20 @@ func (e *Engine) find() error {
 	return live.CheckBreakpoints()
 }
 
-// load reads the symbols and warms Delve up: the first target costs much more
-// than the later ones (line tables for Delve's own breakpoints).
+// load reads the symbols and makes the first target, which warms Delve up (line
+// tables for Delve's own breakpoints).
 func (e *Engine) load() error {
 	began := time.Now()
 	var err error
 	if e.bi, e.text, err = loadSymbols(e.img); err != nil {
 		return err
 	}
-	e.symbols = backend.New(e.backendConfig(nil), nil)
-	if _, err := e.symbols.Target(); err != nil {
+	e.symbols = backend.New(e.backendConfig())
+	t, err := e.newTarget()
+	if err != nil {
 		return err
 	}
+	e.spare = append(e.spare, t)
 	gOffset, err := e.bi.GStructOffset(e.mem)
 	if err != nil {
 		return err
@@ -137,15 +140,11 @@ func (e *Engine) load() error {
 	return nil
 }
 
-func (e *Engine) backendConfig(r *request) backend.Config {
-	cfg := backend.Config{
+func (e *Engine) backendConfig() backend.Config {
+	return backend.Config{
 		PID: e.cfg.PID, Path: e.img.Path, Entry: e.img.Entry,
 		BinInfo: e.bi, Memory: e.mem, Func: e.text.bounds, Brain: &e.brain,
 	}
-	if r != nil {
-		cfg.Mover, cfg.Passed = r.thread, r.passed
-	}
-	return cfg
 }
 
 func boardRules(allow []Rule) []board.Rule {

@@ -19,14 +19,11 @@ func (r *request) begin(fr *live.Frozen) outcome {
 	e := r.e
 	e.brain.Lock()
 	defer e.brain.Unlock()
-	r.proc = backend.New(e.backendConfig(r), fr)
-	grp, err := r.proc.Target()
-	if err != nil {
+	if err := r.bindTarget(fr); err != nil {
 		r.thread.Release()
 		r.session.output(fmt.Sprintf("%s: no Delve target: %v; it runs on", r.info.Name(), err))
 		return outcome{err: proc.ErrProcessDetached}
 	}
-	r.group = grp
 	r.syncBreakpoints()
 	switch {
 	case fr.Cause == live.CauseText:
@@ -36,7 +33,7 @@ func (r *request) begin(fr *live.Frozen) outcome {
 		r.proc.Show()
 		return r.judge(StopPause, nil)
 	}
-	return r.judge(StopBreakpoint, grp.Continue()) // shown the stop that it is at
+	return r.judge(StopBreakpoint, r.group.Continue()) // shown the stop that it is at
 }
 
 // move carries out cmd on a frozen request.
@@ -80,8 +77,7 @@ func (r *request) enterHandler() outcome {
 		if err != nil {
 			return outcome{err: err}
 		}
-		t.ClearCaches()
-		if err := t.SwitchThread(t.CurrentThread().ThreadID()); err != nil { // refreshes the selected goroutine
+		if err := r.proc.Refocus(t); err != nil {
 			return outcome{err: err}
 		}
 	}
@@ -191,7 +187,16 @@ var errMoving = errors.New("the goroutine is running")
 // returnAddress finds where the innermost function of the user's on the stack
 // of the parked goroutine at address g will go on.
 func (r *request) returnAddress(g uint64) (addr uint64, where string, err error) {
-	parked, err := backend.Parked(r.e.backendConfig(r), g)
+	any := r.group // any target of the process can unwind
+	if any == nil {
+		t, err := r.e.newTarget()
+		if err != nil {
+			return 0, "", err
+		}
+		r.e.spare = append(r.e.spare, t)
+		any = t.group
+	}
+	parked, err := backend.Parked(any.Selected, r.e.backendConfig(), g)
 	if err != nil {
 		return 0, "", err
 	}

@@ -148,15 +148,18 @@ func (r *request) nextCommand() (command, bool) {
 func (r *request) finish() {
 	e := r.e
 	e.mu.Lock()
-	r.state = requestGone
+	r.state = requestGone // from here on nobody looks at the target
 	r.info.Frozen = false
-	info := r.info
-	delete(e.requests, info.ID)
+	e.mu.Unlock()
+	r.freeTarget()
+
+	r.session.queue.put(Event{Kind: EventExited, Request: r.info})
+	e.cfg.Log(fmt.Sprintf("request %d released after %v: %s", r.info.ID, time.Since(r.info.Since).Round(time.Millisecond), r.info.Name()))
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.requests, r.info.ID)
 	close(e.changed)
 	e.changed = make(chan struct{})
-	e.mu.Unlock()
-	r.session.queue.put(Event{Kind: EventExited, Request: info})
-	e.cfg.Log(fmt.Sprintf("request %d released after %v: %s", info.ID, time.Since(info.Since).Round(time.Millisecond), info.Name()))
 }
 
 // outcome is how a movement ended.

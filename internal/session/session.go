@@ -99,7 +99,7 @@ func (s *Session) lookup(id RequestID) (*request, error) {
 		return nil, ErrEnded
 	}
 	r := s.e.requests[id]
-	if r == nil || r.session != s {
+	if r == nil || r.session != s || r.state == requestGone {
 		return nil, ErrNoRequest
 	}
 	return r, nil

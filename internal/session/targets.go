@@ -1,0 +1,54 @@
+//go:build linux && amd64
+
+package session
+
+import (
+	"github.com/go-delve/delve/pkg/proc"
+	"github.com/remotedbg/remotedbg/internal/backend"
+	"github.com/remotedbg/remotedbg/internal/live"
+)
+
+// target is a Delve target and the back end below it. Targets are made ahead
+// and kept for the next request: making one costs as much as many stops.
+type target struct {
+	proc  *backend.Process
+	group *proc.TargetGroup
+}
+
+// newTarget makes one. Called under the brain lock, or before there are
+// requests.
+func (e *Engine) newTarget() (target, error) {
+	p := backend.New(e.backendConfig())
+	grp, err := p.Target()
+	return target{p, grp}, err
+}
+
+// bindTarget gives r, which froze for the first time at fr, a target. Called
+// under the brain lock.
+func (r *request) bindTarget(fr *live.Frozen) error {
+	e := r.e
+	var t target
+	if n := len(e.spare); n > 0 {
+		t, e.spare = e.spare[n-1], e.spare[:n-1]
+	} else {
+		var err error
+		if t, err = e.newTarget(); err != nil {
+			return err
+		}
+	}
+	if err := t.proc.Bind(t.group.Selected, r.thread, fr, r.passed); err != nil {
+		return err
+	}
+	r.proc, r.group = t.proc, t.group
+	return nil
+}
+
+// freeTarget keeps the target of a request that is gone for the next one.
+func (r *request) freeTarget() {
+	r.e.brain.Lock()
+	defer r.e.brain.Unlock()
+	if r.group != nil {
+		r.e.spare = append(r.e.spare, target{r.proc, r.group})
+		r.proc, r.group = nil, nil
+	}
+}

@@ -3,6 +3,7 @@
 package live
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -21,6 +22,9 @@ const (
 // HardwareSlots is how many debug registers hold breakpoint addresses on
 // amd64 (DR0 to DR3).
 const HardwareSlots = 4
+
+// ErrBreakpoint means that the kernel refused a hardware breakpoint.
+var ErrBreakpoint = errors.New("hardware breakpoint refused")
 
 // openBreakpoint sets a hardware execution breakpoint at addr for the one
 // thread tid and gives back its descriptor; closing it removes the breakpoint.
@@ -42,7 +46,7 @@ func openBreakpoint(tid int, addr uint64) (int, error) {
 	}
 	fd, err := unix.PerfEventOpen(&attr, tid, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
 	if err != nil {
-		return -1, fmt.Errorf("perf_event_open: hardware breakpoint at %#x: %w", addr, err)
+		return -1, fmt.Errorf("%w: perf_event_open: %w", ErrBreakpoint, err)
 	}
 	return fd, nil
 }

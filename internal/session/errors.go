@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/remotedbg/remotedbg/internal/board"
+	"github.com/remotedbg/remotedbg/internal/live"
 	"golang.org/x/sys/unix"
 )
 
@@ -36,6 +37,12 @@ func refuse(pid int, what string, err error) error {
 		advice = "use the remotedbg of the version that the service's go.mod names for remotedbg/gate"
 	case errors.Is(err, board.ErrArmed):
 		advice = "stop that agent first, or wait five seconds if it has died: its lease runs out"
+	case errors.Is(err, live.ErrBreakpoint) && errors.Is(err, unix.EINVAL):
+		advice = "hardware breakpoints that signal their thread need Linux 5.13 or newer: see uname -r"
+	case errors.Is(err, live.ErrBreakpoint) && errors.Is(err, unix.ENOSPC):
+		advice = "another debugger or perf uses the debug registers of this machine: end it first"
+	case errors.Is(err, live.ErrBreakpoint):
+		advice = "run with CAP_PERFMON, or lower /proc/sys/kernel/perf_event_paranoid to 2; in a container its seccomp profile must allow perf_event_open"
 	case errors.Is(err, unix.ESRCH), errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("no process %d: %w", pid, err)
 		advice = "look the process up with pgrep or ps; inside a container its number is another one"

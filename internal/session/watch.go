@@ -13,8 +13,9 @@ import (
 
 const (
 	// pollEvery is how often the board is looked at. A matching request waits
-	// for half of it on average; a look costs some microseconds.
-	pollEvery = 2 * time.Millisecond
+	// for half of it on average, and gives up after 100 ms. A look costs a
+	// microsecond, waking up for it many: this decides the agent's idle cost.
+	pollEvery = 20 * time.Millisecond
 	// leaseLength and renewEvery: a dead agent's gate disarms itself after at
 	// most leaseLength.
 	leaseLength = 5 * time.Second
@@ -50,48 +51,62 @@ func watchExit(pid int) (<-chan struct{}, error) {
 func (e *Engine) watch(end time.Duration, exited <-chan struct{}) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	var (
-		slots   []board.Slot
-		scratch []byte
-		renew   = board.Now() + renewEvery
-		offers  = make([]*offer, e.board.NumSlots())
-	)
+	w := watcher{e: e, end: end, renewAt: board.Now() + renewEvery, offers: make([]*offer, e.board.NumSlots())}
 	for {
 		select {
 		case <-e.stop:
-			e.declineAll(slots)
+			e.declineAll(w.slots)
 			return
 		case <-exited:
-			go e.Close(fmt.Sprintf("process %d has exited", e.cfg.PID))
-			<-e.stop
+			w.fail(fmt.Sprintf("process %d has exited", e.cfg.PID))
 			return
 		case <-tick.C:
 		}
-		var err error
-		if slots, err = e.board.ReadSlots(slots, &scratch); err != nil {
-			go e.Close(fmt.Sprintf("process %d cannot be read any more: %v", e.cfg.PID, err))
-			<-e.stop
+		if why := w.look(); why != "" {
+			w.fail(why)
 			return
-		}
-		for i := range slots {
-			e.serve(&offers[i], slots[i])
-		}
-		now := board.Now()
-		if now >= end {
-			go e.Close(fmt.Sprintf("expired after %v", e.cfg.For))
-			<-e.stop
-			e.declineAll(slots)
-			return
-		}
-		if now >= renew {
-			renew = now + renewEvery
-			if err := e.renew(end); err != nil {
-				go e.Close(err.Error())
-				<-e.stop
-				return
-			}
 		}
 	}
+}
+
+// watcher is what watch keeps between two looks at the board.
+type watcher struct {
+	e            *Engine
+	end, renewAt time.Duration // on board.Now's clock
+	slots        []board.Slot
+	scratch      []byte
+	offers       []*offer // by slot
+}
+
+// fail ends the engine from its own watch.
+func (w *watcher) fail(why string) {
+	go w.e.Close(why)
+	<-w.e.stop
+	w.e.declineAll(w.slots)
+}
+
+// look reads the board once, acts on it, and says why the engine must end, if
+// it must.
+func (w *watcher) look() (why string) {
+	e := w.e
+	var err error
+	if w.slots, err = e.board.ReadSlots(w.slots, &w.scratch); err != nil {
+		return fmt.Sprintf("process %d cannot be read any more: %v", e.cfg.PID, err)
+	}
+	for i, s := range w.slots {
+		e.serve(&w.offers[i], s)
+	}
+	now := board.Now()
+	if now >= w.end {
+		return fmt.Sprintf("expired after %v", e.cfg.For)
+	}
+	if now >= w.renewAt {
+		w.renewAt = now + renewEvery
+		if err := e.renew(w.end); err != nil {
+			return err.Error()
+		}
+	}
+	return ""
 }
 
 // renew extends the lease, after making sure that the board is still there: the

@@ -149,7 +149,13 @@ func (b *Board) Disarm() error {
 
 func (b *Board) writeRules(rules []Rule) error {
 	if len(rules) > int(b.l.numRules) {
-		return fmt.Errorf("%d allow rules: the gate holds %d: use shorter prefixes", len(rules), b.l.numRules)
+		return fmt.Errorf("%d allow rules: the gate holds %d: join addresses into a shorter prefix", len(rules), b.l.numRules)
+	}
+	buf := make([]byte, int(b.l.ruleSize)*len(rules))
+	for i, r := range rules {
+		if err := b.encodeRule(buf[i*int(b.l.ruleSize):], r); err != nil {
+			return err
+		}
 	}
 	genAddr := b.base + uint64(b.l.ruleGen)
 	gen, err := b.mem.Uint32(genAddr)
@@ -159,12 +165,6 @@ func (b *Board) writeRules(rules []Rule) error {
 	gen |= 1 // odd while writing; an agent that died here left it odd already
 	if err := b.mem.PutUint32(genAddr, gen); err != nil {
 		return err
-	}
-	buf := make([]byte, int(b.l.ruleSize)*len(rules))
-	for i, r := range rules {
-		if err := b.encodeRule(buf[i*int(b.l.ruleSize):], r); err != nil {
-			return err
-		}
 	}
 	if _, err := b.mem.WriteMemory(b.base+uint64(b.l.rules), buf); err != nil {
 		return err

@@ -16,6 +16,7 @@ const gatePackage = "github.com/remotedbg/remotedbg/gate"
 
 // Errors that tell a person apart what is missing.
 var (
+	ErrNotGo    = errors.New("not a Go program")
 	ErrNoGate   = errors.New("the binary has no remotedbg gate")
 	ErrStripped = errors.New("the binary is stripped")
 	ErrABI      = errors.New("the gate in the binary speaks another board version")
@@ -54,6 +55,9 @@ func Locate(pid int) (*Image, error) {
 	}
 	defer f.Close()
 	img := &Image{Path: path}
+	if f.Section(".go.buildinfo") == nil && f.Section(".gopclntab") == nil {
+		return nil, ErrNotGo // both survive stripping with -s -w
+	}
 	if img.Entry, err = entryPoint(pid); err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ type Event struct {
 	Gone   *Gone
 }
 
-// Frozen: the runtime has parked the request; it waits for Resume.
+// Frozen says that the runtime has parked the request; it waits for Resume.
 type Frozen struct {
 	Cause Cause
 	Addr  uint64 // with CauseStop: which of Plan.Stops
@@ -95,8 +95,8 @@ type Frozen struct {
 	Unarmed []uint64
 }
 
-// Passed: the thread was to be frozen where the runtime cannot park it; it runs
-// on.
+// Passed says that the thread was to be frozen where the runtime cannot park it;
+// it runs on.
 type Passed struct {
 	Cause Cause
 	Addr  uint64 // with CauseStop

@@ -31,6 +31,8 @@ func refuse(pid int, what string, err error) error {
 	switch {
 	case errors.Is(err, board.ErrNoGate):
 		advice = "import github.com/remotedbg/remotedbg/middleware in the service and wrap its handler with middleware.Handler"
+	case errors.Is(err, board.ErrNotGo):
+		advice = "name the process of the Go service itself, not of a wrapper script or container runtime"
 	case errors.Is(err, board.ErrStripped):
 		advice = "build the service without -ldflags='-s -w': the symbols are what the debugger reads"
 	case errors.Is(err, board.ErrABI):

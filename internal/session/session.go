@@ -51,7 +51,8 @@ func (s *Session) output(text string) { s.queue.put(Event{Kind: EventOutput, Tex
 // of the user's own handler.
 func (s *Session) SetStopOnEntry(on bool) { s.stopOnEntry.Store(on) }
 
-// Start: from now on matching requests are taken (DAP configurationDone).
+// Start makes the session take matching requests from now on (DAP
+// configurationDone).
 func (s *Session) Start() {
 	s.e.mu.Lock()
 	defer s.e.mu.Unlock()
@@ -79,9 +80,9 @@ func (s *Session) Requests() []Request {
 	return list
 }
 
-// Continue, Next, StepIn and StepOut start the movement of a frozen request and
-// return at once; its outcome comes as EventStopped or EventExited. ErrRunning
-// if it is not frozen, ErrNoRequest if it is not in flight.
+// Continue starts a frozen request and returns at once; what comes of it arrives
+// as EventStopped or EventExited. ErrRunning if it is not frozen, ErrNoRequest
+// if it is not in flight. Next, StepIn and StepOut are the same for steps.
 func (s *Session) Continue(id RequestID) error { return s.command(id, commandContinue) }
 
 // Next runs to the next line of the same function; see Continue.

@@ -1,0 +1,38 @@
+# Everything a contributor or CI runs. Needs Go 1.25 or newer, git, a C compiler
+# and, for the tests of the IDE clients, node; the rest comes through the Go
+# module proxy and npm when it is first needed.
+
+MODULES := . gate middleware integration integration/targets
+
+# Pinned: a linter that changes by itself breaks commits that were fine.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# The oldest Go that a service may be built with.
+OLDEST_GO := go1.24.13
+
+.PHONY: help demo test bench lint install
+
+help:
+	@echo 'make demo         freeze one request of an example service under load (KEEP=1: leave it running)'
+	@echo 'make test         all tests of all modules'
+	@echo 'make bench        what a frozen request costs the others, and latencies'
+	@echo 'make lint         gofmt, vet, cross builds, staticcheck'
+	@echo 'make install      go install of the remotedbg command'
+
+# -buildvcs=false: the commit's stamp is of no use here, and cannot be had in a
+# checkout that belongs to another user.
+demo:
+	@go build -buildvcs=false -o bin/remotedbg ./cmd/remotedbg
+	@./bin/remotedbg demo $(if $(KEEP),--keep)
+
+test:
+	@.ci/test $(MODULES)
+
+bench:
+	@.ci/bench
+
+lint:
+	@.ci/lint '$(STATICCHECK)' '$(OLDEST_GO)' $(MODULES)
+
+install:
+	go install ./cmd/remotedbg

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	defaultFor    = "15m"
+	maxFor        = 24 * time.Hour
+	defaultListen = "127.0.0.1:2345"
+)
+
+// attachFlags are the flags as they were typed. All are text, so that every
+// mistake is found by check and reported together; pflag's typed flags end the
+// run at the first.
+type attachFlags struct {
+	pid, name, method, path, duration, listen string
+	allow, headers                            []string
+}
+
+// attachOptions are the flags once they are known to be right.
+type attachOptions struct {
+	pid  int    // 0 if name is given
+	name string // empty if pid is given
+
+	allow       []netip.Prefix // at least one
+	method      string         // these four narrow every prefix of allow; empty: any
+	path        string
+	headerName  string // canonical
+	headerValue string
+
+	duration time.Duration
+	listen   netip.AddrPort // loopback
+}
+
+func newAttachCommand() *cobra.Command {
+	var f attachFlags
+	cmd := &cobra.Command{
+		Use:   "attach (--pid N | --name NAME) --allow CIDR",
+		Short: "Debug the requests of allowed clients in a running service",
+		Long: `attach arms the gate of a running service on this host and serves an IDE over
+DAP. A request of an allowed client that reaches a breakpoint is frozen; all
+others run on. When the time is over, or on SIGINT, SIGTERM or SIGHUP, every
+frozen request goes on, the gate is disarmed and the command ends.
+
+Once it is ready it prints one line on stdout, "listening on ADDRESS (DAP)".
+Progress goes to stderr.
+
+Exit codes: 0 ended as asked (time over, signal), 1 refused or failed,
+2 wrong flags, 3 the process being debugged has exited.`,
+		Example: `  remotedbg attach --name shop --allow 203.0.113.7
+  remotedbg attach --pid 4711 --allow 10.1.0.0/16 --method POST --path /orders --for 5m`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			options, err := f.check()
+			if err != nil {
+				return err
+			}
+			return attach(cmd.Context(), options, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.pid, "pid", "", "process id `N` of the service")
+	flags.StringVar(&f.name, "name", "", "`NAME` of the service: its comm or the base name of its executable")
+	flags.StringArrayVar(&f.allow, "allow", nil, "address or `CIDR` of the clients whose requests may be frozen (repeatable, required)")
+	flags.StringVar(&f.method, "method", "", "only requests with this `METHOD`")
+	flags.StringVar(&f.path, "path", "", "only requests whose path begins with `PREFIX`")
+	flags.StringArrayVar(&f.headers, "header", nil, "only requests with this header, `'Name: value'`")
+	flags.StringVar(&f.duration, "for", defaultFor, "`DURATION`, at most "+formatDuration(maxFor))
+	flags.StringVar(&f.listen, "listen", defaultListen, "loopback `ADDRESS` to serve the IDE on; port 0 takes a free one")
+	return cmd
+}
+
+// check turns the flags into options, or says everything that is wrong with them.
+func (f attachFlags) check() (attachOptions, error) {
+	var ms mistakes
+	var o attachOptions
+	o.pid, o.name = f.checkTarget(&ms)
+	o.allow = parseAllow(f.allow, &ms)
+	o.method = checkMethod(f.method, &ms)
+	o.path = f.path
+	if o.path != "" && !strings.HasPrefix(o.path, "/") {
+		ms.add("write --path /"+o.path, "--path %s: a request path begins with a slash", o.path)
+	}
+	o.headerName, o.headerValue = checkHeader(f.headers, &ms)
+	o.duration = checkDuration(f.duration, &ms)
+	o.listen = checkListen(f.listen, &ms)
+	if len(ms) > 0 {
+		return attachOptions{}, ms
+	}
+	return o, nil
+}
+
+func (f attachFlags) checkTarget(ms *mistakes) (pid int, name string) {
+	switch {
+	case f.pid == "" && f.name == "":
+		ms.add("--pid 4711, or --name shop for the only process of that name", "one of --pid and --name is required: which process to debug")
+	case f.pid != "" && f.name != "":
+		ms.add("give only one of them", "--pid and --name both name the process")
+	case f.pid != "":
+		n, err := strconv.ParseInt(f.pid, 10, 32)
+		if err != nil || n <= 0 {
+			ms.add("write the number that ps or systemctl status shows", "--pid %s: not a process id", f.pid)
+		}
+		return int(n), ""
+	}
+	return 0, f.name
+}
+
+func checkMethod(method string, ms *mistakes) string {
+	switch {
+	case !isToken(method) && method != "":
+		ms.add("write one method, such as GET or POST", "--method %q: not a request method", method)
+	case method != strings.ToUpper(method):
+		// RFC 9110 section 9.1: methods are case-sensitive, so "get" would
+		// never match and look like a debugger that does not work.
+		ms.add("write --method "+strings.ToUpper(method), "--method %s: methods are upper case", method)
+	}
+	return method
+}
+
+func checkHeader(headers []string, ms *mistakes) (name, value string) {
+	if len(headers) == 0 {
+		return "", ""
+	}
+	if len(headers) > 1 {
+		ms.add("keep the one that tells your requests apart", "--header is given %d times: a rule compares one header", len(headers))
+	}
+	for _, h := range headers {
+		n, v, ok := strings.Cut(h, ":")
+		n, v = strings.TrimSpace(n), strings.TrimSpace(v)
+		name, value = textproto.CanonicalMIMEHeaderKey(n), v
+		switch {
+		case !ok || !isToken(n):
+			ms.add("write --header 'X-Debug: alice'", "--header %q: not a header and its value", h)
+		case v == "":
+			ms.add("write the value too: --header '"+name+": alice'", "--header %q: the value is missing", h)
+		}
+	}
+	return name, value
+}
+
+func checkDuration(text string, ms *mistakes) time.Duration {
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		ms.add("write a number and its unit, such as 15m or 1h30m", "--for %s: not a duration", text)
+	case d <= 0:
+		ms.add("write how long you want to debug, such as 15m", "--for %s: the time must be longer than nothing", text)
+	case d > maxFor:
+		ms.add("write at most "+formatDuration(maxFor)+" and attach again when it is over", "--for %s: too long for a service to stay armed", text)
+	}
+	return d
+}
+
+func checkListen(text string, ms *mistakes) netip.AddrPort {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		ms.add("write an address and a port, such as "+defaultListen+" or [::1]:2345", "--listen %s: not an address and a port", text)
+		return netip.AddrPort{}
+	}
+	n, portErr := strconv.ParseUint(port, 10, 16)
+	if portErr != nil {
+		ms.add("write a port from 0 to 65535; 0 takes a free one", "--listen %s: %q is not a port", text, port)
+		port = "2345"
+	}
+	addr, err := netip.ParseAddr(host)
+	loopback := net.JoinHostPort("127.0.0.1", port)
+	switch {
+	case err != nil:
+		ms.add("write --listen "+loopback, "--listen %s: %q is not an IP address", text, host)
+	case !addr.Unmap().IsLoopback() || addr.Zone() != "":
+		// A debugger is remote code execution for whoever reaches its port.
+		ms.add("write --listen "+loopback+" and reach it from your machine through ssh -L 2345:127.0.0.1:PORT HOST",
+			"--listen %s: only a loopback address may be listened on", text)
+	}
+	return netip.AddrPortFrom(addr.Unmap(), uint16(n))
+}
+
+// isToken reports whether s is a token of RFC 9110 section 5.6.2, as methods
+// and header names must be.
+func isToken(s string) bool {
+	for _, r := range s {
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+		if !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", r) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// formatDuration writes d without the trailing zero units of Duration.String:
+// 15m, not 15m0s.
+func formatDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

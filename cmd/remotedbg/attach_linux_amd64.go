@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/remotedbg/remotedbg/dap"
+	"github.com/remotedbg/remotedbg/internal/session"
+)
+
+// serveGrace is how long the DAP server may take to tell its client that the
+// session is over, once nothing is frozen any more.
+const serveGrace = 2 * time.Second
+
+// attach debugs one process until its time is over, a signal comes, the
+// process exits or the IDE side fails. Only the last two are errors. Whatever
+// the way out, the engine is closed first: nothing stays frozen for the sake of
+// a goodbye.
+func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) error {
+	ctx, release := untilSignal(ctx)
+	defer release()
+	progress := newProgress(stderr)
+	defer progress.close() // before release: the last lines may meet a broken pipe too
+
+	target, err := findProcess(o)
+	if err != nil {
+		return err
+	}
+	defer target.close()
+	// Before arming: a port that is taken must not have touched the service.
+	listener, err := listenOn(o)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+
+	progress.log("attaching to " + target.String())
+	engine, err := session.Open(ctx, session.Config{
+		PID:   target.pid,
+		Allow: rules(o),
+		For:   o.duration,
+		Log:   progress.log,
+	})
+	if err != nil {
+		if cause := signalOf(ctx); cause != "" {
+			progress.log(cause + ": stopped before the gate was armed")
+			return nil
+		}
+		return err // a session.Refusal, which has its hint
+	}
+	return serve(ctx, engine, target, listener, progress, stdout)
+}
+
+// serve runs the DAP server on listener until engine or ctx ends.
+func serve(ctx context.Context, engine *session.Engine, target *process, listener net.Listener, progress *progress, stdout io.Writer) error {
+	defer engine.Close("the agent is stopping")
+	server, err := dap.NewServer(dap.Config{NewSession: dap.ForEngine(engine), Log: progress.log})
+	if err != nil {
+		return err
+	}
+	// Not ctx: when it ends, the client must still be told so.
+	serveCtx, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(serveCtx, listener) }()
+
+	if _, err := fmt.Fprintf(stdout, "listening on %s (DAP)\n", listener.Addr()); err != nil {
+		return fmt.Errorf("tell the address on stdout: %w", err)
+	}
+
+	select {
+	case <-ctx.Done():
+		reason := signalOf(ctx)
+		progress.log(reason + ": letting every request go")
+		err = engine.Close("the agent was stopped (" + reason + ")")
+	case <-engine.Done():
+		if target.exited() {
+			err = failure{
+				err:  fmt.Errorf("%s has exited", target),
+				hint: "attach again when the service is back",
+				code: exitGone,
+			}
+		}
+	case err = <-served:
+		if err == nil {
+			err = errors.New("the DAP server ended by itself")
+		}
+		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+	}
+	stopServing()
+	select {
+	case <-served:
+	case <-time.After(serveGrace):
+		progress.log("the IDE's connection did not close in time and is cut")
+	}
+	return err
+}
+
+func listenOn(o attachOptions) (net.Listener, error) {
+	listener, err := net.Listen("tcp", o.listen.String())
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return nil, failure{
+			err:  fmt.Errorf("listen on %s: the address is in use", o.listen),
+			hint: "--listen " + net.JoinHostPort(o.listen.Addr().String(), "0") + " takes a free port; another agent may hold this one",
+		}
+	case errors.Is(err, os.ErrPermission):
+		return nil, failure{
+			err:  fmt.Errorf("listen on %s: not permitted", o.listen),
+			hint: "choose a port above 1023, or 0 for a free one",
+		}
+	case err != nil:
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return listener, nil
+}
+
+// rules narrows every allowed prefix by the same conditions.
+func rules(o attachOptions) []session.Rule {
+	rules := make([]session.Rule, len(o.allow))
+	for i, prefix := range o.allow {
+		rules[i] = session.Rule{
+			Prefix:      prefix,
+			Method:      o.method,
+			PathPrefix:  o.path,
+			HeaderName:  o.headerName,
+			HeaderValue: o.headerValue,
+		}
+	}
+	return rules
+}

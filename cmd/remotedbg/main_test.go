@@ -1,0 +1,27 @@
+package main
+
+import (
+	"context"
+	"io"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"remotedbg": main})
+}
+
+// TestScripts runs the command as a person does: testdata/script/*.txtar.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+}
+
+// A caller that gives no streams gets the exit code all the same.
+func TestRunCodes(t *testing.T) {
+	for code, args := range map[int][]string{exitOK: {"version"}, exitUsage: {"attach"}} {
+		if got := run(context.Background(), args, nil, io.Discard, io.Discard); got != code {
+			t.Errorf("%s: exit code %d, want %d", args, got, code)
+		}
+	}
+}

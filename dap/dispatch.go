@@ -1,0 +1,184 @@
+//go:build linux && amd64
+
+package dap
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/google/go-dap"
+)
+
+// handler runs one request. It never replies: what it returns is the reply,
+// and the dispatcher sends it, once.
+type handler func(c *conn, ctx context.Context, raw json.RawMessage) (body any, err error)
+
+// route is a handler and the states it may run in.
+type route struct {
+	run handler
+	in  state
+}
+
+// empty is the body of a response that says nothing.
+type empty struct{}
+
+// handle adapts a typed handler. Unknown keys in the arguments are ignored:
+// clients send many of their own.
+func handle[A, B any](f func(*conn, context.Context, A) (B, error)) handler {
+	return func(c *conn, ctx context.Context, raw json.RawMessage) (any, error) {
+		var args A
+		if len(raw) > 0 && string(raw) != "null" {
+			if err := json.Unmarshal(raw, &args); err != nil {
+				return nil, kindBadArguments.because(err)
+			}
+		}
+		return f(c, ctx, args)
+	}
+}
+
+// routes is every request this server answers.
+var routes = map[string]route{
+	"initialize":        {handle((*conn).initialize), stateUninitialised},
+	"launch":            {handle((*conn).launch), stateInitialised},
+	"attach":            {handle((*conn).attach), stateInitialised},
+	"configurationDone": {handle((*conn).configurationDone), stateAttached},
+	"disconnect":        {handle((*conn).disconnect), anyState},
+	"terminate":         {handle((*conn).terminate), anyState &^ stateEnded},
+
+	"setBreakpoints":          {handle((*conn).setBreakpoints), withSession},
+	"setFunctionBreakpoints":  {handle((*conn).setFunctionBreakpoints), withSession},
+	"setExceptionBreakpoints": {handle((*conn).setExceptionBreakpoints), withSession},
+
+	"threads":    {handle((*conn).threads), withSession},
+	"stackTrace": {handle((*conn).stackTrace), withSession},
+	"scopes":     {handle((*conn).scopes), withSession},
+	"variables":  {handle((*conn).variables), withSession},
+	"evaluate":   {handle((*conn).evaluate), withSession},
+
+	"continue": {handle((*conn).resume), withSession},
+	"next":     {handle((*conn).next), withSession},
+	"stepIn":   {handle((*conn).stepIn), withSession},
+	"stepOut":  {handle((*conn).stepOut), withSession},
+	"pause":    {handle((*conn).pause), withSession},
+}
+
+// request is the envelope of an incoming message.
+type request struct {
+	Seq       int             `json:"seq"`
+	Type      string          `json:"type"`
+	Command   string          `json:"command"`
+	Arguments json.RawMessage `json:"arguments"`
+}
+
+// seqPattern finds the sequence number in what is not JSON.
+var seqPattern = regexp.MustCompile(`"seq"\s*:\s*([0-9]{1,9})`)
+
+// dispatch answers one message with exactly one response, and then does what
+// its handler left to be done after it.
+func (c *conn) dispatch(ctx context.Context, raw []byte) {
+	c.after = nil
+	req, err := decode(raw)
+	var body any
+	if err == nil {
+		body, err = c.route(ctx, req)
+	}
+	if err != nil {
+		c.reply(req, nil, asFailure(err))
+		return
+	}
+	c.reply(req, body, nil)
+	for _, f := range c.after {
+		c.safely(req.Command, f)
+	}
+}
+
+// safely runs f; a panic in it is reported and goes no further. The agent that
+// holds frozen requests must not die of what one client asked.
+func (c *conn) safely(where string, f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.report(where, p)
+		}
+	}()
+	f()
+}
+
+func decode(raw []byte) (request, error) {
+	var req request
+	if err := json.Unmarshal(raw, &req); err != nil {
+		// Of JSON with one wrong field the others are there; of what is no JSON
+		// at all none is.
+		if m := seqPattern.FindSubmatch(raw); req.Seq == 0 && m != nil {
+			req.Seq, _ = strconv.Atoi(string(m[1]))
+		}
+		return req, kindMalformed.because(err)
+	}
+	if req.Type != "request" {
+		return req, kindMalformed.becauseOf(fmt.Sprintf("type is %q", clip(req.Type, 64)))
+	}
+	if req.Command == "" {
+		return req, kindMalformed.becauseOf("it has no command")
+	}
+	return req, nil
+}
+
+// route finds and runs the handler. A panic in it is an error of this one
+// request: the session and the frozen requests live on.
+func (c *conn) route(ctx context.Context, req request) (body any, err error) {
+	r, ok := routes[req.Command]
+	switch {
+	case !ok && protocolCommands[req.Command]:
+		return nil, kindUnsupported.becauseOf(req.Command)
+	case !ok:
+		return nil, kindUnknown.becauseOf(strconv.Quote(clip(req.Command, 64)))
+	case c.state == stateEnded && r.in&stateEnded == 0:
+		return nil, kindEnded.becauseOf(c.endReason)
+	case r.in&c.state == 0:
+		return nil, kindOutOfOrder.becauseOf(fmt.Sprintf("%s while %s", req.Command, c.state))
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			c.report(req.Command, p)
+			body, err = nil, kindInternal.becauseOf(fmt.Sprintf("%s panicked: %v", req.Command, p))
+		}
+	}()
+	return r.run(c, ctx, req.Arguments)
+}
+
+// report tells the user and the agent's log of a panic.
+func (c *conn) report(where string, p any) {
+	c.output(fmt.Sprintf("remotedbg: internal error in %s: %v", where, p))
+	c.log(fmt.Sprintf("dap: %s panicked: %v\n%s", where, p, debug.Stack()))
+}
+
+func (c *conn) reply(req request, body any, f *failure) {
+	r := &response{Response: dap.Response{RequestSeq: req.Seq, Command: req.Command, Success: f == nil}, Body: body}
+	if f != nil {
+		r.Message = f.Error()
+		r.Body = dap.ErrorResponseBody{Error: f.message()}
+	}
+	c.out.send(r)
+}
+
+// protocolCommands are the requests of the protocol that have no route, to
+// tell "cannot" from "never heard of".
+var protocolCommands = map[string]bool{
+	"breakpointLocations": true, "cancel": true, "completions": true, "dataBreakpointInfo": true,
+	"disassemble": true, "exceptionInfo": true, "goto": true, "gotoTargets": true,
+	"loadedSources": true, "locations": true, "modules": true, "readMemory": true,
+	"restart": true, "restartFrame": true, "reverseContinue": true, "setDataBreakpoints": true,
+	"setExpression": true, "setInstructionBreakpoints": true, "setVariable": true, "source": true,
+	"stepBack": true, "stepInTargets": true, "terminateThreads": true, "writeMemory": true,
+}
+
+// clip cuts s to at most n bytes for use in a message.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return s[:n] + "..."
+}

@@ -1,0 +1,79 @@
+//go:build linux && amd64
+
+package dap
+
+import (
+	"fmt"
+
+	"github.com/google/go-dap"
+
+	"github.com/remotedbg/remotedbg/internal/session"
+)
+
+// stoppedBody and continuedBody are go-dap's without omitempty: a client takes
+// a missing allThreadsContinued for true, and some remember the last value of
+// allThreadsStopped.
+type stoppedBody struct {
+	Reason            string `json:"reason"`
+	Description       string `json:"description,omitempty"`
+	ThreadID          int    `json:"threadId"`
+	Text              string `json:"text,omitempty"`
+	AllThreadsStopped bool   `json:"allThreadsStopped"`
+	HitBreakpointIDs  []int  `json:"hitBreakpointIds,omitempty"`
+}
+
+type continuedBody struct {
+	ThreadID            int  `json:"threadId"`
+	AllThreadsContinued bool `json:"allThreadsContinued"`
+}
+
+// translate tells the client of an event of the engine.
+func (c *conn) translate(ev session.Event) {
+	id := ev.Request.ID
+	switch ev.Kind {
+	case session.EventStarted:
+		c.event("thread", dap.ThreadEventBody{Reason: "started", ThreadId: int(id)})
+	case session.EventStopped:
+		c.handles.reset(id)
+		c.event("stopped", stoppedBody{
+			Reason:           string(ev.Reason),
+			Description:      describeStop(ev),
+			ThreadID:         int(id),
+			Text:             ev.Request.Name(),
+			HitBreakpointIDs: ev.BreakpointIDs,
+		})
+	case session.EventContinued:
+		c.handles.reset(id)
+		if ev.Text != "" {
+			c.output(fmt.Sprintf("remotedbg: %s goes on: %s", ev.Request.Name(), ev.Text))
+		}
+		c.event("continued", continuedBody{ThreadID: int(id)})
+	case session.EventExited:
+		c.handles.reset(id)
+		c.event("thread", dap.ThreadEventBody{Reason: "exited", ThreadId: int(id)})
+	case session.EventBreakpoint:
+		c.event("breakpoint", dap.BreakpointEventBody{Reason: "changed", Breakpoint: c.breakpoint(ev.Breakpoint)})
+	case session.EventOutput:
+		c.output(ev.Text)
+	case session.EventEnded:
+		c.end(ev.Text)
+	}
+}
+
+// describeStop is the text a client shows beside the thread.
+func describeStop(ev session.Event) string {
+	if ev.Text != "" {
+		return ev.Text
+	}
+	switch ev.Reason {
+	case session.StopBreakpoint:
+		return "Paused on breakpoint"
+	case session.StopStep:
+		return "Paused on step"
+	case session.StopEntry:
+		return "Paused on the first line of the handler"
+	case session.StopPause:
+		return "Paused"
+	}
+	return ""
+}

@@ -1,0 +1,117 @@
+//go:build linux && amd64
+
+package dap
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/go-dap"
+)
+
+// capabilities is what this server really does; a test holds each one against
+// the routes. Left out on purpose: supportsTerminateRequest (terminate is
+// answered, but all it does is detach), conditional and function breakpoints,
+// setVariable, cancel.
+var capabilities = dap.Capabilities{
+	SupportsConfigurationDoneRequest: true,
+	SupportsEvaluateForHovers:        true,
+	SupportsClipboardContext:         true,
+	SupportsDelayedStackTraceLoading: true,
+}
+
+type initializeArguments struct {
+	LinesStartAt1 *bool  `json:"linesStartAt1"` // absent means true
+	PathFormat    string `json:"pathFormat"`
+}
+
+func (c *conn) initialize(_ context.Context, args initializeArguments) (dap.Capabilities, error) {
+	if args.PathFormat != "" && args.PathFormat != "path" {
+		return dap.Capabilities{}, kindBadArguments.becauseOf(
+			fmt.Sprintf("pathFormat %q: only \"path\" is understood", clip(args.PathFormat, 64)))
+	}
+	c.client.lineBase = 1
+	if args.LinesStartAt1 != nil && !*args.LinesStartAt1 {
+		c.client.lineBase = 0
+	}
+	c.state = stateInitialised
+	return capabilities, nil
+}
+
+func (c *conn) launch(context.Context, json.RawMessage) (empty, error) {
+	return empty{}, kindLaunch.because(nil)
+}
+
+// attachArguments is what is used of Delve's attach arguments; clients send
+// many more.
+type attachArguments struct {
+	Mode           string           `json:"mode"`
+	StopOnEntry    bool             `json:"stopOnEntry"`
+	SubstitutePath []substituteRule `json:"substitutePath"`
+
+	// Guess is what VS Code knows of the user's directories.
+	Guess struct {
+		ClientModuleDirectories map[string]string // by module path
+	} `json:"guessSubstitutePath"`
+}
+
+func (c *conn) attach(_ context.Context, args attachArguments) (empty, error) {
+	// "local" is what clients send that think they start dlv themselves; the
+	// process is the one the agent was given either way.
+	switch args.Mode {
+	case "", "remote", "local":
+	default:
+		return empty{}, kindMode.becauseOf(fmt.Sprintf("mode %q", clip(args.Mode, 64)))
+	}
+	paths, err := newPathMap(args.SubstitutePath)
+	if err != nil {
+		return empty{}, kindBadArguments.because(err)
+	}
+	// In a binary built with -trimpath a module's files are below its path.
+	for module, dir := range args.Guess.ClientModuleDirectories {
+		paths.hint(dir, module)
+	}
+	sess, err := c.cfg.NewSession()
+	if err != nil {
+		return empty{}, sessionError(err, kindAttach)
+	}
+	c.sess, c.events, c.paths = sess, sess.Events(), paths
+	c.state = stateAttached
+	sess.SetStopOnEntry(args.StopOnEntry)
+	// Only now: breakpoints, which `initialized` asks for, need the session.
+	c.afterReply(func() { c.event("initialized", empty{}) })
+	return empty{}, nil
+}
+
+func (c *conn) configurationDone(context.Context, struct{}) (empty, error) {
+	c.state = stateConfigured
+	// After the response, so that no `thread` or `stopped` comes before it.
+	c.afterReply(c.sess.Start)
+	return empty{}, nil
+}
+
+// disconnect detaches and lets the connection end. There is no way to end the
+// service from here.
+func (c *conn) disconnect(_ context.Context, args dap.DisconnectArguments) (empty, error) {
+	if args.TerminateDebuggee {
+		c.output("remotedbg: terminateDebuggee is ignored: the service is not the debugger's to end; detached instead")
+	}
+	if args.SuspendDebuggee {
+		c.output("remotedbg: suspendDebuggee is ignored: nothing stays frozen without a debugger")
+	}
+	c.closeSession()
+	if c.state != stateEnded {
+		c.state, c.endReason = stateEnded, "disconnected"
+	}
+	c.gone = true
+	return empty{}, nil
+}
+
+func (c *conn) terminate(context.Context, dap.TerminateArguments) (empty, error) {
+	c.afterReply(func() {
+		c.output("remotedbg: the service is not terminated: detached from it instead")
+		c.end("the IDE asked to terminate")
+	})
+	return empty{}, nil
+}

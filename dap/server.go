@@ -1,0 +1,154 @@
+//go:build linux && amd64
+
+package dap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Config is what a Server needs to know.
+type Config struct {
+	// NewSession attaches an IDE to the debugged process; it is called for
+	// every attach request. session.ErrBusy tells the client that another IDE
+	// has it. See [ForEngine].
+	NewSession func() (Session, error)
+
+	// Log takes one line of progress for the operator. It may be nil, and is
+	// called from any goroutine.
+	Log func(string)
+
+	// WriteTimeout closes a connection whose client takes nothing for so
+	// long. 0 means 10 s.
+	WriteTimeout time.Duration
+
+	// FirstMessage closes a connection that sends no whole message for so long
+	// after it was made. 0 means 30 s.
+	FirstMessage time.Duration
+
+	// Linger is how long an ended session waits for the client to disconnect
+	// by itself before the connection is closed. 0 means 1 s.
+	Linger time.Duration
+}
+
+// maxConns bounds the connections of a Serve. One IDE can attach; the others
+// are told so, or are probes.
+const maxConns = 16
+
+// Server speaks DAP. It is immutable and may serve any number of connections
+// and listeners at once.
+type Server struct{ cfg Config }
+
+// NewServer makes a server; the error joins all mistakes of cfg.
+func NewServer(cfg Config) (*Server, error) {
+	var errs []error
+	if cfg.NewSession == nil {
+		errs = append(errs, errors.New("remotedbg: dap: Config.NewSession is nil"))
+	}
+	for _, d := range []struct {
+		name  string
+		value *time.Duration
+		zero  time.Duration
+	}{
+		{"WriteTimeout", &cfg.WriteTimeout, 10 * time.Second},
+		{"FirstMessage", &cfg.FirstMessage, 30 * time.Second},
+		{"Linger", &cfg.Linger, time.Second},
+	} {
+		if *d.value < 0 {
+			errs = append(errs, fmt.Errorf("remotedbg: dap: Config.%s is negative", d.name))
+		}
+		if *d.value == 0 {
+			*d.value = d.zero
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	if cfg.Log == nil {
+		cfg.Log = func(string) {}
+	}
+	return &Server{cfg}, nil
+}
+
+// Serve accepts connections on ln until ctx is done or ln fails, and returns
+// when all of them have ended; ln is closed then. It returns nil if ctx ended
+// it.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { ln.Close() })
+	defer stop()
+	defer ln.Close()
+
+	slots := make(chan struct{}, maxConns)
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("remotedbg: dap: accept: %w", err)
+		case err != nil:
+			// Out of descriptors, or the peer gave up: neither is a reason to
+			// end a debug session. Accept would spin without the pause.
+			s.cfg.Log(fmt.Sprintf("dap: accept: %v", err))
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		}
+		select {
+		case slots <- struct{}{}:
+		default:
+			s.cfg.Log(fmt.Sprintf("dap: refused %s: %d connections already", nc.RemoteAddr(), maxConns))
+			nc.Close()
+			continue
+		}
+		conns.Go(func() {
+			defer func() { <-slots }()
+			if err := s.ServeConn(ctx, nc); err != nil {
+				s.cfg.Log(fmt.Sprintf("dap: connection from %s: %v", nc.RemoteAddr(), err))
+			}
+		})
+	}
+}
+
+// ServeConn serves one client until it disconnects, the connection fails, the
+// session ends or ctx is done. It closes rwc, whose Close must end a blocked
+// Read and Write (a net.Conn does, and [Stdio]), and returns when nothing of
+// the connection is left. The error says what was wrong with the connection;
+// an orderly end is nil.
+func (s *Server) ServeConn(ctx context.Context, rwc io.ReadWriteCloser) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	c := &conn{
+		cfg:     s.cfg,
+		out:     newOutbox(rwc, s.cfg.WriteTimeout),
+		state:   stateUninitialised,
+		handles: newHandles(),
+	}
+	in := newInbox(rwc, s.cfg.FirstMessage)
+	defer func() {
+		// Frozen requests go on first: closing a connection can take a moment.
+		c.closeSession()
+		c.out.close()
+		in.drain(rwc, s.cfg.Linger)
+	}()
+	c.run(ctx, in)
+	c.linger(ctx, in)
+	select {
+	case <-c.out.broken:
+		return fmt.Errorf("remotedbg: dap: write failed, or the client took nothing for %v", s.cfg.WriteTimeout)
+	default:
+		return in.failure()
+	}
+}

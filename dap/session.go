@@ -1,0 +1,67 @@
+//go:build linux && amd64
+
+package dap
+
+import (
+	"errors"
+
+	"github.com/go-delve/delve/pkg/proc"
+
+	"github.com/remotedbg/remotedbg/internal/session"
+)
+
+// Session is what the server needs of the engine: one IDE's view of one
+// debugged process. *session.Session is it in the agent; tests script their
+// own. All methods may be called from any goroutine, none may block for
+// longer than an inspection takes.
+type Session interface {
+	Events() <-chan session.Event
+	SetStopOnEntry(on bool)
+	Start()
+	SetBreakpoints(file string, want []session.SourceBreakpoint) ([]session.Breakpoint, error)
+	Sources() []string
+	Requests() []session.Request
+	Continue(id session.RequestID) error
+	Next(id session.RequestID) error
+	StepIn(id session.RequestID) error
+	StepOut(id session.RequestID) error
+	Pause(id session.RequestID) error
+	Inspect(id session.RequestID, f func(t *proc.Target) error) error
+	Close() error
+}
+
+// ForEngine makes the sessions of a server come from e. It exists because
+// returning a nil *session.Session as a Session would make a non-nil Session.
+func ForEngine(e *session.Engine) func() (Session, error) {
+	return func() (Session, error) {
+		s, err := e.NewSession()
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+}
+
+// sessionError gives an error of the engine the DAP error it stands for; what
+// is not one of the known causes becomes other.
+func sessionError(err error, other *kind) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, session.ErrNoRequest):
+		return kindNoRequest.because(err)
+	case errors.Is(err, session.ErrRunning):
+		return kindRunning.because(err)
+	case errors.Is(err, session.ErrFrozen):
+		return kindFrozen.because(err)
+	case errors.Is(err, session.ErrBusy):
+		return kindBusy.because(err)
+	case errors.Is(err, session.ErrEnded):
+		return kindEnded.because(err)
+	}
+	var f *failure
+	if errors.As(err, &f) {
+		return f
+	}
+	return other.because(err)
+}

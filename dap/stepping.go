@@ -1,0 +1,52 @@
+//go:build linux && amd64
+
+package dap
+
+import (
+	"context"
+
+	"github.com/remotedbg/remotedbg/internal/session"
+)
+
+// threadArguments is the part of the arguments of every request below that is
+// used. singleThread is not: nothing here ever moves two requests. Granularity
+// is not: it is advertised as unsupported and then means statement.
+type threadArguments struct {
+	ThreadID int `json:"threadId"`
+}
+
+// continueBody says allThreadsContinued:false in full; see stoppedBody.
+type continueBody struct {
+	AllThreadsContinued bool `json:"allThreadsContinued"`
+}
+
+func (c *conn) resume(_ context.Context, args threadArguments) (continueBody, error) {
+	return continueBody{}, c.move(args, Session.Continue)
+}
+
+func (c *conn) next(_ context.Context, args threadArguments) (empty, error) {
+	return empty{}, c.move(args, Session.Next)
+}
+
+func (c *conn) stepIn(_ context.Context, args threadArguments) (empty, error) {
+	return empty{}, c.move(args, Session.StepIn)
+}
+
+func (c *conn) stepOut(_ context.Context, args threadArguments) (empty, error) {
+	return empty{}, c.move(args, Session.StepOut)
+}
+
+// move starts one movement of a frozen request. Its outcome comes as an event,
+// which this goroutine takes up only after the response is queued.
+func (c *conn) move(args threadArguments, how func(Session, session.RequestID) error) error {
+	id := session.RequestID(args.ThreadID)
+	if err := how(c.sess, id); err != nil {
+		return sessionError(err, kindStep)
+	}
+	c.handles.reset(id)
+	return nil
+}
+
+func (c *conn) pause(_ context.Context, args threadArguments) (empty, error) {
+	return empty{}, sessionError(c.sess.Pause(session.RequestID(args.ThreadID)), kindPause)
+}

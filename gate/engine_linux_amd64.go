@@ -1,0 +1,223 @@
+package gate
+
+import (
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"unicode/utf8"
+)
+
+// Bounds of what an agent can cost a request, in ns of CLOCK_MONOTONIC.
+const (
+	answerTimeout  = 100_000_000   // between the offer and running untouched
+	releaseTimeout = 1_000_000_000 // between the handler's return and abandoning the slot
+
+	// A single futex wait is shorter than that: should an agent write a word
+	// and not wake us, this is what it costs.
+	waitSlice = 20_000_000
+)
+
+var rules ruleCache
+
+// abandonedBy holds, for each abandoned slot, the agent that did not release
+// it. It is not on the board because the agent has no use for it.
+var abandonedBy [numSlots]uint32
+
+func armed() bool { return atomic.LoadUint32(&theBoard.armed) == 1 }
+
+func currentRules() *ruleSet { return rules.current(&theBoard) }
+
+// offer puts a matching request on the board and waits for the answer. When it
+// returns a trapped Ticket the goroutine is locked to its thread, which the
+// agent has seized; in every other case nothing is left of the attempt.
+func offer(q *Request) Ticket {
+	now := monotonic()
+	if now >= atomic.LoadInt64(&theBoard.lease) {
+		reclaimAll()
+		return Ticket{}
+	}
+	// The lock comes first: it makes the thread id below stay true, and ours.
+	runtime.LockOSThread()
+	tid := int32(syscall.Gettid())
+	if taken(tid) {
+		runtime.UnlockOSThread()
+		return Ticket{}
+	}
+	atomic.AddUint64(&theBoard.matched, 1)
+	s := claim()
+	if s == nil {
+		atomic.AddUint64(&theBoard.full, 1)
+		runtime.UnlockOSThread()
+		return Ticket{}
+	}
+	gen := fill(s, q, tid, now)
+	atomic.StoreUint32(&s.state, slotOffered)
+
+	switch awaitAnswer(s, gen, now+answerTimeout) {
+	case accepted:
+		atomic.StoreUint32(&s.state, slotRunning)
+		return Ticket{slot: s, gen: gen}
+	case refused:
+		atomic.AddUint64(&theBoard.declined, 1)
+	case unanswered:
+		// The agent may be seizing the thread right now. It looks at the
+		// state afterwards, finds that the offer is over, and lets go.
+		atomic.AddUint64(&theBoard.silent, 1)
+	}
+	atomic.StoreUint32(&s.state, slotFree)
+	runtime.UnlockOSThread()
+	return Ticket{}
+}
+
+// taken reports whether the calling thread, which the caller has locked, is
+// already the one of a trapped request. Either the request passes a second
+// gate, or it follows, on the same connection and so the same goroutine, one
+// whose slot was abandoned: that thread is offered again only once it has been
+// released, and only then is the lock undone that release kept.
+func taken(tid int32) bool {
+	for i := range theBoard.slots {
+		s := &theBoard.slots[i]
+		if atomic.LoadInt32(&s.tid) != tid {
+			continue
+		}
+		switch atomic.LoadUint32(&s.state) {
+		case slotRunning:
+			return true
+		case slotAbandoned:
+			if !reclaimable(i) {
+				return true
+			}
+			if atomic.CompareAndSwapUint32(&s.state, slotAbandoned, slotFree) {
+				runtime.UnlockOSThread()
+			}
+		}
+	}
+	return false
+}
+
+// claim takes a free slot, or else an abandoned one that nobody holds any more.
+// It returns nil if every slot is taken.
+func claim() *slot {
+	for i := range theBoard.slots {
+		s := &theBoard.slots[i]
+		if atomic.CompareAndSwapUint32(&s.state, slotFree, slotClaimed) {
+			return s
+		}
+	}
+	for i := range theBoard.slots {
+		s := &theBoard.slots[i]
+		if atomic.LoadUint32(&s.state) == slotAbandoned && reclaimable(i) &&
+			atomic.CompareAndSwapUint32(&s.state, slotAbandoned, slotClaimed) {
+			return s
+		}
+	}
+	return nil
+}
+
+// reclaimable reports whether the abandoned slot i can be used again while the
+// lease holds: its agent has let go of the thread, or there is another agent.
+func reclaimable(i int) bool {
+	s := &theBoard.slots[i]
+	return atomic.LoadUint32(&s.freed) == atomic.LoadUint32(&s.gen) ||
+		atomic.LoadUint32(&abandonedBy[i]) != atomic.LoadUint32(&theBoard.agentPID)
+}
+
+// reclaimAll frees every abandoned slot. The lease has run out, so no agent may
+// hold on to a thread any more.
+func reclaimAll() {
+	for i := range theBoard.slots {
+		atomic.CompareAndSwapUint32(&theBoard.slots[i].state, slotAbandoned, slotFree)
+	}
+}
+
+// fill describes the request in a claimed slot and returns its generation.
+func fill(s *slot, q *Request, tid int32, now int64) uint32 {
+	gen := atomic.AddUint32(&s.gen, 1)
+	atomic.StoreInt32(&s.tid, tid)
+	s.since = now
+	s.method.n = setText(s.method.b[:], q.Method)
+	s.path.n = setText(s.path.b[:], q.Path)
+	s.client.n = uint16(len(q.Client.Addr.AppendTo(s.client.b[:0]))) // at most 45 bytes
+	return gen
+}
+
+// setText copies as much of text as fits into b, without cutting a character
+// in two.
+func setText(b []byte, text string) uint16 {
+	n := copy(b, text)
+	if n < len(text) {
+		for n > 0 && !utf8.RuneStart(text[n]) {
+			n--
+		}
+	}
+	return uint16(n)
+}
+
+// The outcomes of an offer.
+type outcome int
+
+const (
+	unanswered outcome = iota
+	refused
+	accepted
+)
+
+// awaitAnswer waits for the agent's answer to generation gen, until the
+// deadline. Each round looks at the answer after the wait and before the clock,
+// so that an answer in the last moment counts.
+func awaitAnswer(s *slot, gen uint32, deadline int64) outcome {
+	for {
+		answer := atomic.LoadUint32(&s.answer)
+		switch answer {
+		case gen<<1 | answerAccept:
+			return accepted
+		case gen << 1:
+			return refused
+		}
+		left := deadline - monotonic()
+		if left <= 0 {
+			return unanswered
+		}
+		futexWait(&s.answer, answer, min(left, waitSlice))
+	}
+}
+
+// release ends the trapped request of generation gen in s.
+//
+// If the agent does not let go of the thread in time, the goroutine stays
+// locked to it. A traced thread stops at signals and breakpoints until its
+// tracer resumes it; were it unlocked, the scheduler would run other requests
+// on it, and one that stops there holds a P and, at the next garbage
+// collection, everybody. Locked, it can do that to its own goroutine only, and
+// when that goroutine ends the runtime ends the thread with it.
+func release(s *slot, gen uint32) {
+	if atomic.LoadUint32(&s.gen) != gen ||
+		!atomic.CompareAndSwapUint32(&s.state, slotRunning, slotDone) {
+		return
+	}
+	wakeTracer(int(atomic.LoadInt32(&s.tid)))
+	deadline := monotonic() + releaseTimeout
+	for {
+		freed := atomic.LoadUint32(&s.freed)
+		if freed == gen {
+			atomic.StoreUint32(&s.state, slotFree)
+			runtime.UnlockOSThread()
+			return
+		}
+		left := deadline - monotonic()
+		if left <= 0 {
+			abandon(s)
+			return
+		}
+		futexWait(&s.freed, freed, min(left, waitSlice))
+	}
+}
+
+func abandon(s *slot) {
+	for i := range theBoard.slots {
+		if s == &theBoard.slots[i] {
+			atomic.StoreUint32(&abandonedBy[i], atomic.LoadUint32(&theBoard.agentPID))
+		}
+	}
+	atomic.StoreUint32(&s.state, slotAbandoned)
+}

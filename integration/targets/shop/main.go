@@ -1,0 +1,86 @@
+// Command shop is an example HTTP service behind remotedbg's middleware: the
+// target of the integration tests and of the demo. It is built the ordinary
+// way, optimised and without special flags.
+//
+// Lines that tests set breakpoints on carry a trailing comment //bp:NAME.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/remotedbg/remotedbg/gate"
+	"github.com/remotedbg/remotedbg/middleware"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
+	gcEvery := flag.Duration("gc", 0, "run the garbage collector at this `interval`; 0 leaves it to the runtime")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := run(ctx, *addr, *gcEvery); err != nil {
+		fmt.Fprintln(os.Stderr, "shop:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx is done, then lets the requests in flight finish for at
+// most five seconds.
+func run(ctx context.Context, addr string, gcEvery time.Duration) error {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	g, err := gate.New(gate.Config{})
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{
+		Handler:           middleware.New(g)(newMux(g, newService(newStore()))),
+		ReadHeaderTimeout: 10 * time.Second,
+		WriteTimeout:      20 * time.Second, // a frozen request must outlive it
+	}
+	if gcEvery > 0 {
+		go collectGarbage(ctx, gcEvery)
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	fmt.Printf("shop listening on %s\n", ln.Addr())
+
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// collectGarbage makes the collector run as often as it would in a service that
+// allocates much, so that tests see what it does to a frozen request.
+func collectGarbage(ctx context.Context, every time.Duration) {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			runtime.GC()
+		}
+	}
+}

@@ -17,8 +17,9 @@ const (
 	boardMagic = 0x3142_4744_4d45_5201 // "\x01REMDGB1" in memory
 	boardABI   = 1
 
-	numSlots = 8
-	numRules = 16
+	numSlots     = 8
+	numRules     = 16
+	numCallTexts = 3
 )
 
 // States of a slot. Written by the service only.
@@ -52,6 +53,11 @@ type board struct {
 	agentPID uint32 // agent: its process id in its own namespace, for "already armed by another agent"
 	lease    int64  // agent: CLOCK_MONOTONIC deadline in ns; past it the service treats itself as disarmed
 	beat     int64  // agent: CLOCK_MONOTONIC time in ns of its last sign of life
+
+	// agent: where a stop of its freeze protocol may be, as ranges (start,
+	// end] of RIP: in runtime.debugCallV2, in its call frame, at the entry of
+	// park. For the landing pad.
+	callText [numCallTexts][2]uint64
 
 	ruleGen   uint32 // agent: odd while the rules are being written
 	ruleCount uint32 // agent

@@ -23,7 +23,18 @@ var rules ruleCache
 // it. It is not on the board because the agent has no use for it.
 var abandonedBy [numSlots]uint32
 
-func armed() bool { return atomic.LoadUint32(&theBoard.armed) == 1 }
+// armed also takes the landing pad away when the agent has gone.
+func armed() bool {
+	if wanted() {
+		return true
+	}
+	if pads.on.Load() {
+		removePad()
+	}
+	return false
+}
+
+func wanted() bool { return atomic.LoadUint32(&theBoard.armed) == 1 }
 
 func currentRules() *ruleSet { return rules.current(&theBoard) }
 
@@ -50,6 +61,11 @@ func offer(q *Request) Ticket {
 		runtime.UnlockOSThread()
 		return Ticket{}
 	}
+	if !usePad() {
+		atomic.StoreUint32(&s.state, slotFree)
+		runtime.UnlockOSThread()
+		return Ticket{}
+	}
 	gen := fill(s, q, tid, now)
 	atomic.StoreUint32(&s.state, slotOffered)
 
@@ -64,9 +80,16 @@ func offer(q *Request) Ticket {
 		// state afterwards, finds that the offer is over, and lets go.
 		atomic.AddUint64(&theBoard.silent, 1)
 	}
-	atomic.StoreUint32(&s.state, slotFree)
-	runtime.UnlockOSThread()
+	letGo(s)
 	return Ticket{}
+}
+
+// letGo frees the slot of the calling goroutine and unlocks it from its thread,
+// which no agent has anything to do with any more.
+func letGo(s *slot) {
+	atomic.StoreUint32(&s.state, slotFree)
+	unusePad()
+	runtime.UnlockOSThread()
 }
 
 // taken reports whether the calling thread, which the caller has locked, is
@@ -88,6 +111,7 @@ func taken(tid int32) bool {
 				return true
 			}
 			if atomic.CompareAndSwapUint32(&s.state, slotAbandoned, slotFree) {
+				unusePad()
 				runtime.UnlockOSThread()
 			}
 		}
@@ -108,6 +132,7 @@ func claim() *slot {
 		s := &theBoard.slots[i]
 		if atomic.LoadUint32(&s.state) == slotAbandoned && reclaimable(i) &&
 			atomic.CompareAndSwapUint32(&s.state, slotAbandoned, slotClaimed) {
+			unusePad()
 			return s
 		}
 	}
@@ -126,7 +151,9 @@ func reclaimable(i int) bool {
 // hold on to a thread any more.
 func reclaimAll() {
 	for i := range theBoard.slots {
-		atomic.CompareAndSwapUint32(&theBoard.slots[i].state, slotAbandoned, slotFree)
+		if atomic.CompareAndSwapUint32(&theBoard.slots[i].state, slotAbandoned, slotFree) {
+			unusePad()
+		}
 	}
 }
 
@@ -200,8 +227,7 @@ func release(s *slot, gen uint32) {
 	for {
 		freed := atomic.LoadUint32(&s.freed)
 		if freed == gen {
-			atomic.StoreUint32(&s.state, slotFree)
-			runtime.UnlockOSThread()
+			letGo(s)
 			return
 		}
 		left := deadline - monotonic()

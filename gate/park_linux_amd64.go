@@ -3,6 +3,7 @@ package gate
 import (
 	"sync/atomic"
 	"syscall"
+	"unsafe"
 )
 
 // heldSlice bounds one futex wait of a frozen request, in ns. The agent ends it
@@ -19,6 +20,11 @@ const heldSlice = 100_000_000
 // anywhere, holding any lock of the service. Waiting in a system call, it has
 // no P, so the garbage collector and the scheduler do without it.
 //
+// It goes on by itself when the agent is dead: it has given no sign of life for
+// a while, and the thread has no tracer. A stopped agent still is the tracer,
+// and would have to take the next INT3 of the protocol; without one the landing
+// pad does.
+//
 //go:noinline
 func park() {
 	tid := int32(syscall.Gettid())
@@ -28,7 +34,42 @@ func park() {
 			return
 		}
 		futexWait(&s.held, 1, heldSlice)
+		if monotonic()-atomic.LoadInt64(&theBoard.beat) > silence && !traced() {
+			atomic.StoreUint32(&s.held, 0)
+			return
+		}
 	}
+}
+
+// silence is how long an agent gives no sign of life, in ns, before a frozen
+// request looks whether it has died.
+const silence = 1_000_000_000
+
+var (
+	statusPath = [...]byte{'/', 'p', 'r', 'o', 'c', '/', 't', 'h', 'r', 'e', 'a', 'd', '-', 's', 'e', 'l', 'f', '/', 's', 't', 'a', 't', 'u', 's', 0}
+	untraced   = [...]byte{'T', 'r', 'a', 'c', 'e', 'r', 'P', 'i', 'd', ':', '\t', '0', '\n'}
+)
+
+// traced reports whether the calling thread has a tracer, see proc_pid_status(5),
+// without allocating. If that cannot be known, it has one.
+func traced() bool {
+	const cwd = ^uintptr(99) // AT_FDCWD, -100
+	fd, _, errno := syscall.Syscall6(syscall.SYS_OPENAT, cwd, uintptr(unsafe.Pointer(&statusPath)), syscall.O_RDONLY|syscall.O_CLOEXEC, 0, 0, 0)
+	if errno != 0 {
+		return true
+	}
+	var buf [4096]byte
+	n, _, errno := syscall.Syscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&buf)), uintptr(len(buf)))
+	syscall.Syscall(syscall.SYS_CLOSE, fd, 0, 0)
+	if errno != 0 {
+		return true
+	}
+	for i := 0; i+len(untraced) <= int(n); i++ {
+		if [len(untraced)]byte(buf[i:i+len(untraced)]) == untraced {
+			return false
+		}
+	}
+	return true
 }
 
 // heldSlot returns the slot of thread tid if the agent holds it, else nil.

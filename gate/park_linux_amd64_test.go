@@ -31,6 +31,9 @@ func onThread(f func()) (tid int, done <-chan struct{}) {
 func hold(t *testing.T, i, tid int) (thaw func()) {
 	t.Helper()
 	s := &theBoard.slots[i]
+	beat := atomic.LoadInt64(&theBoard.beat)
+	atomic.StoreInt64(&theBoard.beat, monotonic()+int64(time.Hour)) // an agent that lives
+	t.Cleanup(func() { atomic.StoreInt64(&theBoard.beat, beat) })
 	atomic.StoreInt32(&s.tid, int32(tid))
 	atomic.StoreUint32(&s.held, 1)
 	return func() { atomic.StoreUint32(&s.held, 0) }

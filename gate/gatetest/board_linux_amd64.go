@@ -40,6 +40,7 @@ type board struct {
 	armed, agentPID                 uint32
 	lease                           int64
 	_                               int64 // beat
+	callText                        [3][2]uint64
 	ruleGen, ruleCount              uint32
 	rules                           [numRules]rule
 	matched, declined, silent, full uint64

@@ -12,6 +12,7 @@ package board
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -39,9 +40,11 @@ const (
 
 // Board is the board of one running service.
 type Board struct {
-	mem  vmem.Process
-	base uint64
-	l    *layout
+	mem      vmem.Process
+	base     uint64
+	journals uint64
+	callText [][2]uint64
+	l        *layout
 }
 
 // Rule is one allow rule; empty texts match anything.
@@ -65,11 +68,16 @@ type Slot struct {
 // Open checks that the board in the process's memory is the one that img
 // describes and that this agent understands it.
 func Open(mem vmem.Process, img *Image) (*Board, error) {
-	l, err := newLayout(img.boardType)
+	l, err := newLayout(img.boardType, img.journalType)
 	if err != nil {
 		return nil, err
 	}
-	b := &Board{mem: mem, base: img.boardAddr, l: l}
+	b := &Board{mem: mem, base: img.boardAddr, journals: img.journalAddr, l: l}
+	b.callText = [][2]uint64{
+		{img.DebugCall.Start, img.DebugCall.End},
+		{img.DebugCall32.Start, img.DebugCall32.End},
+		{img.Park.Start - 1, img.Park.Start}, // stopped behind an INT3, to go on at the entry of park
+	}
 	return b, b.Check()
 }
 
@@ -122,6 +130,12 @@ func (b *Board) Arm(agentPID int, rules []Rule, lease time.Duration) error {
 	if err := b.writeRules(rules); err != nil {
 		return err
 	}
+	for i, r := range b.callText {
+		addr := b.base + uint64(b.l.callText) + uint64(i)*16
+		if err := errors.Join(b.mem.PutUint64(addr, r[0]), b.mem.PutUint64(addr+8, r[1])); err != nil {
+			return err
+		}
+	}
 	if err := b.mem.PutUint32(b.base+uint64(b.l.agentPID), uint32(agentPID)); err != nil {
 		return err
 	}
@@ -136,6 +150,11 @@ func (b *Board) Renew(lease time.Duration) error {
 	if err := b.mem.PutUint64(b.base+uint64(b.l.lease), uint64(lease)); err != nil {
 		return err
 	}
+	return b.Beat()
+}
+
+// Beat gives a sign of life.
+func (b *Board) Beat() error {
 	return b.mem.PutUint64(b.base+uint64(b.l.beat), uint64(Now()))
 }
 
@@ -193,8 +212,8 @@ func (b *Board) encodeRule(dst []byte, r Rule) error {
 		{b.l.rHeader, "header name", r.Header}, {b.l.rValue, "header value", r.Val},
 	} {
 		// Cutting a text would widen the rule: refuse instead.
-		if int64(len(t.text)) > b.l.text[t.off] {
-			return fmt.Errorf("%s of %d bytes: the gate holds %d", t.what, len(t.text), b.l.text[t.off])
+		if int64(len(t.text)) > b.l.ruleText[t.off] {
+			return fmt.Errorf("%s of %d bytes: the gate holds %d", t.what, len(t.text), b.l.ruleText[t.off])
 		}
 		binary.LittleEndian.PutUint16(dst[t.off:], uint16(len(t.text)))
 		copy(dst[t.off+2:], t.text)

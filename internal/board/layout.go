@@ -6,6 +6,7 @@ import (
 	"debug/dwarf"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -14,7 +15,7 @@ type layout struct {
 	size int64
 
 	magic, abi, sizeWord                        int64
-	armed, agentPID, lease, beat                int64
+	armed, agentPID, lease, beat, callText      int64
 	ruleGen, ruleCount, rules                   int64
 	matched, declined, silent, full             int64
 	slots, slotSize                             int64
@@ -24,7 +25,10 @@ type layout struct {
 	rAddr, rBits, rIs4                          int64 // in a rule
 	rMethod, rPath, rHeader, rValue             int64
 
-	text map[int64]int64 // capacity of the text at an offset (slot and rule texts have distinct keys, see textKey)
+	ruleText map[int64]int64 // capacity of the rule's text at an offset
+	slotText map[int64]int64 // capacity of the slot's text at an offset
+
+	journalSize, jN, jPC, jFlags, jHoming, jState, jCap int64
 }
 
 type fieldReader struct {
@@ -84,11 +88,12 @@ func (r *fieldReader) textCap(name string) int64 {
 	return 0
 }
 
-func newLayout(st *dwarf.StructType) (*layout, error) {
-	b := &fieldReader{t: st}
-	l := &layout{size: st.ByteSize, text: map[int64]int64{}}
+func newLayout(board, journal *dwarf.StructType) (*layout, error) {
+	b := &fieldReader{t: board}
+	l := &layout{size: board.ByteSize, ruleText: map[int64]int64{}, slotText: map[int64]int64{}}
 	l.magic, l.abi, l.sizeWord = b.off("magic"), b.off("abi"), b.off("size")
 	l.armed, l.agentPID, l.lease, l.beat = b.off("armed"), b.off("agentPID"), b.off("lease"), b.off("beat")
+	l.callText = b.off("callText")
 	l.ruleGen, l.ruleCount = b.off("ruleGen"), b.off("ruleCount")
 	l.matched, l.declined, l.silent, l.full = b.off("matched"), b.off("declined"), b.off("silent"), b.off("full")
 
@@ -107,10 +112,21 @@ func newLayout(st *dwarf.StructType) (*layout, error) {
 	l.rAddr, l.rBits, l.rIs4 = r.off("addr"), r.off("bits"), r.off("is4")
 	l.rMethod, l.rPath, l.rHeader, l.rValue = r.off("method"), r.off("path"), r.off("header"), r.off("value")
 	for _, name := range []string{"method", "path", "header", "value"} {
-		l.text[r.off(name)] = r.textCap(name)
+		l.ruleText[r.off(name)] = r.textCap(name)
+	}
+	for _, name := range []string{"method", "path", "client"} {
+		l.slotText[s.off(name)] = s.textCap(name)
 	}
 
-	if err := errors.Join(append(append(b.errs, s.errs...), r.errs...)...); err != nil {
+	j := &fieldReader{t: journal}
+	l.journalSize = journal.ByteSize
+	l.jN, l.jPC, l.jFlags = j.off("n"), j.off("pc"), j.off("flags")
+	l.jHoming, l.jState = j.off("homing"), j.off("state")
+	if _, t := j.field("state"); t != nil {
+		l.jCap = t.Size()
+	}
+
+	if err := errors.Join(slices.Concat(b.errs, s.errs, r.errs, j.errs)...); err != nil {
 		return nil, fmt.Errorf("%w: %s", ErrABI, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	return l, nil

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -35,8 +36,11 @@ type Image struct {
 	DebugCall   Range // runtime.debugCallV2
 	DebugCall32 Range // its frame of at most 32 bytes, where the injected call is made
 
-	boardAddr uint64
-	boardType *dwarf.StructType
+	Runtime RuntimeLayout
+
+	boardAddr, journalAddr uint64
+	boardType              *dwarf.StructType
+	journalType            *dwarf.StructType
 }
 
 // Range is a half-open address range.
@@ -100,8 +104,11 @@ func (img *Image) findSymbols(f *elf.File) error {
 		"debugCall32":         &img.DebugCall32,
 	}
 	for _, s := range syms {
-		if s.Name == gatePackage+".theBoard" {
+		switch s.Name {
+		case gatePackage + ".theBoard":
 			img.boardAddr = s.Value + img.Bias
+		case gatePackage + ".journals":
+			img.journalAddr = s.Value + img.Bias
 		}
 		// The assembler's file-local functions and ABI aliases carry
 		// suffixes in some Go versions ("debugCall32<>", "park.abi0").
@@ -109,7 +116,7 @@ func (img *Image) findSymbols(f *elf.File) error {
 			*r = Range{s.Value + img.Bias, s.Value + img.Bias + s.Size}
 		}
 	}
-	if img.boardAddr == 0 || img.Park.Start == 0 {
+	if img.boardAddr == 0 || img.journalAddr == 0 || img.Park.Start == 0 {
 		return ErrNoGate
 	}
 	for name, r := range want {
@@ -120,8 +127,8 @@ func (img *Image) findSymbols(f *elf.File) error {
 	return nil
 }
 
-// findLayout reads the type of the board from DWARF, so that agent and service
-// may be built from different versions of the gate.
+// findLayout reads the types of the board from DWARF, so that agent and service
+// may be built from different versions of the gate, and those of the runtime.
 func (img *Image) findLayout(f *elf.File) error {
 	d, err := f.DWARF()
 	if err != nil {
@@ -129,7 +136,8 @@ func (img *Image) findLayout(f *elf.File) error {
 	}
 	rd := d.Reader()
 	found := false
-	for {
+	types := make(map[string]*dwarf.StructType)
+	for img.boardType == nil || img.journalType == nil || len(types) < len(runtimeTypes) {
 		e, err := rd.Next()
 		if err != nil {
 			return fmt.Errorf("read DWARF: %w", err)
@@ -140,42 +148,63 @@ func (img *Image) findLayout(f *elf.File) error {
 		found = true
 		name, _ := e.Val(dwarf.AttrName).(string)
 		if e.Tag == dwarf.TagCompileUnit {
-			if name != gatePackage {
+			if name != gatePackage && name != "runtime" {
 				rd.SkipChildren()
 			}
 			continue
 		}
-		if e.Tag == dwarf.TagVariable && name == gatePackage+".theBoard" {
-			return img.setLayout(d, e)
+		if err := img.note(d, e, name, types); err != nil {
+			return err
 		}
 		rd.SkipChildren()
 	}
-	if !found {
+	switch {
+	case !found:
 		return fmt.Errorf("%w: no DWARF", ErrStripped)
+	case img.boardType == nil || img.journalType == nil:
+		return ErrNoGate
 	}
-	return ErrNoGate
+	img.Runtime, err = newRuntimeLayout(types)
+	return err
 }
 
-func (img *Image) setLayout(d *dwarf.Data, e *dwarf.Entry) error {
+// note keeps the type of e if it is one that the agent has to know.
+func (img *Image) note(d *dwarf.Data, e *dwarf.Entry, name string, types map[string]*dwarf.StructType) (err error) {
+	switch {
+	case e.Tag == dwarf.TagVariable && name == gatePackage+".theBoard":
+		img.boardType, err = structType(d, e)
+	case e.Tag == dwarf.TagVariable && name == gatePackage+".journals":
+		img.journalType, err = structType(d, e)
+	case e.Tag == dwarf.TagStructType && slices.Contains(runtimeTypes, name):
+		t, err := d.Type(e.Offset)
+		if err != nil {
+			return fmt.Errorf("read DWARF: type %s: %w", name, err)
+		}
+		if st, ok := t.(*dwarf.StructType); ok {
+			types[name] = st
+		}
+	}
+	return err
+}
+
+// structType is the type of the variable e, or of its elements if it is an
+// array.
+func structType(d *dwarf.Data, e *dwarf.Entry) (*dwarf.StructType, error) {
 	off, ok := e.Val(dwarf.AttrType).(dwarf.Offset)
 	if !ok {
-		return fmt.Errorf("read DWARF: the board has no type")
+		return nil, errors.New("read DWARF: the board has no type")
 	}
 	t, err := d.Type(off)
 	if err != nil {
-		return fmt.Errorf("read DWARF: type of the board: %w", err)
+		return nil, fmt.Errorf("read DWARF: type of the board: %w", err)
 	}
-	for {
-		td, ok := t.(*dwarf.TypedefType)
-		if !ok {
-			break
-		}
-		t = td.Type
+	t = strip(t)
+	if at, ok := t.(*dwarf.ArrayType); ok {
+		t = strip(at.Type)
 	}
 	st, ok := t.(*dwarf.StructType)
 	if !ok {
-		return fmt.Errorf("read DWARF: the board is a %T", t)
+		return nil, fmt.Errorf("read DWARF: the board is a %T", t)
 	}
-	img.boardType = st
-	return nil
+	return st, nil
 }

@@ -4,6 +4,10 @@ package board
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
 )
 
 // NumSlots is how many requests the gate can offer at the same time.
@@ -53,15 +57,21 @@ func (b *Board) decodeSlot(i int, s []byte) Slot {
 	}
 }
 
-// Describe reads what the request in slot i is.
+// Describe reads what the request in slot i is. The texts come from a client:
+// what cannot be printed is replaced.
 func (b *Board) Describe(i int) (method, path, client string, err error) {
 	buf := make([]byte, b.l.slotSize)
 	if _, err := b.mem.ReadMemory(buf, b.slotAddr(i, 0)); err != nil {
 		return "", "", "", err
 	}
 	text := func(off int64) string {
-		n := int64(binary.LittleEndian.Uint16(buf[off:]))
-		return string(buf[off+2 : min(off+2+n, int64(len(buf)))])
+		n := min(int64(binary.LittleEndian.Uint16(buf[off:])), b.l.slotText[off])
+		return strings.Map(func(r rune) rune {
+			if !unicode.IsPrint(r) {
+				return '?'
+			}
+			return r
+		}, string(buf[off+2:off+2+n]))
 	}
 	return text(b.l.method), text(b.l.path), text(b.l.client), nil
 }
@@ -88,4 +98,32 @@ func (b *Board) SetHeld(i int, held bool) error {
 		v = 1
 	}
 	return b.mem.PutUint32(b.slotAddr(i, b.l.held), v)
+}
+
+// Journal notes, for the landing pad, what only the agent knows of a thread
+// that is about to be frozen: where it goes on, its flags and its XSAVE area.
+func (b *Board) Journal(i int, pc, flags uint64, xstate []byte) error {
+	if int64(len(xstate)) > b.l.jCap {
+		return fmt.Errorf("an XSAVE area of %d bytes does not fit the journal's %d", len(xstate), b.l.jCap)
+	}
+	err := b.mem.PutUint64(b.journalAddr(i, b.l.jN), 0) // not valid while it is written
+	_, werr := b.mem.WriteMemory(b.journalAddr(i, b.l.jState), xstate)
+	return errors.Join(err, werr,
+		b.SetHoming(i, false),
+		b.mem.PutUint64(b.journalAddr(i, b.l.jPC), pc),
+		b.mem.PutUint64(b.journalAddr(i, b.l.jFlags), flags),
+		b.mem.PutUint64(b.journalAddr(i, b.l.jN), uint64(len(xstate))))
+}
+
+// SetHoming says whether the thread is on its way back to the journal's pc.
+func (b *Board) SetHoming(i int, homing bool) error {
+	v := uint64(0)
+	if homing {
+		v = 1
+	}
+	return b.mem.PutUint64(b.journalAddr(i, b.l.jHoming), v)
+}
+
+func (b *Board) journalAddr(i int, field int64) uint64 {
+	return b.journals + uint64(int64(i)*b.l.journalSize+field)
 }

@@ -75,10 +75,16 @@ func (t *Thread) inject() (st *State, why string, err error) {
 	if err != nil {
 		return nil, err.Error(), nil
 	}
-	regs.Eflags &^= flagRF // set by the kernel at a breakpoint; what it says is over
+	if why, err := t.parkable(g); why != "" || err != nil {
+		return nil, why, err
+	}
+	regs.Eflags &^= flagRF | flagTF // RF: set by the kernel at a breakpoint; what it says is over
 	xs, err := getXState(t.tid)
 	if err != nil {
 		return nil, "", t.lost(err)
+	}
+	if err := t.slot.Journal(regs.Rip, regs.Eflags, xs); err != nil {
+		return nil, err.Error(), nil
 	}
 	// Protocol steps 2 to 5: push PC; frame size 0 at SP-16 after the push.
 	in := regs
@@ -104,12 +110,7 @@ func (t *Thread) inject() (st *State, why string, err error) {
 		if at, err = t.callStop(); err != nil {
 			return nil, "", err
 		}
-		if at.R12 != callRestore {
-			return nil, "", fmt.Errorf("debug call protocol: R12 is %d after a refusal", at.R12)
-		}
-		// A refused call never left the goroutine, so its stack has not
-		// moved and everything may be put back at once.
-		return nil, why, t.restore(st, regs.Rip, regs.Rsp)
+		return nil, why, t.home(st, at)
 	}
 	return nil, "", fmt.Errorf("debug call protocol: R12 is %d at the first stop", at.R12)
 }
@@ -129,6 +130,52 @@ func (t *Thread) goroutineOn(regs Regs) (uint64, error) {
 		return 0, errors.New("not on the goroutine's stack")
 	}
 	return g, nil
+}
+
+// Values of the runtime's states (runtime/runtime2.go).
+const (
+	gRunning = 2
+	pRunning = 1
+)
+
+// parkable asks what the runtime asks before it preempts a goroutine
+// (runtime/preempt.go, canPreemptM) and debugCallCheck does not, since a
+// debugger that stops the world does no harm there: that the goroutine runs, on
+// a P, and that nobody has pinned it. In a system call the thread has no P to
+// start the injected call with; and code between procPin and procUnpin, as in
+// sync.Pool, relies on staying on its P.
+func (t *Thread) parkable(g uint64) (why string, err error) {
+	rt := &t.proc.Offsets
+	mem := t.proc.Mem
+	status, err := mem.Uint32(g + rt.GStatus)
+	if err != nil {
+		return "", err
+	}
+	if status != gRunning {
+		return "the goroutine is in a system call or about to stop", nil
+	}
+	m, err := mem.Uint64(g + rt.GM)
+	if err != nil {
+		return "", err
+	}
+	locks, err1 := mem.Uint32(m + rt.MLocks)
+	mallocing, err2 := mem.Uint32(m + rt.MMallocing)
+	preemptoff, err3 := mem.Uint64(m + rt.MPreemptOff + 8) // the string's length
+	p, err4 := mem.Uint64(m + rt.MP)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return "", err
+	}
+	if p == 0 {
+		return "the thread has no P", nil
+	}
+	pStatus, err := mem.Uint32(p + rt.PStatus)
+	if err != nil {
+		return "", err
+	}
+	if locks != 0 || mallocing != 0 || preemptoff != 0 || pStatus != pRunning {
+		return "the goroutine is pinned to its P", nil
+	}
+	return "", nil
 }
 
 // stackOf reads g.stack, the first field of runtime.g (runtime/runtime2.go:
@@ -188,48 +235,76 @@ func (t *Thread) hold() (release bool, err error) {
 // thaw follows the thread out of the wait function back to where it was frozen,
 // and leaves it there in a ptrace-stop with its registers restored.
 func (t *Thread) thaw(st *State) error {
-	for _, want := range []uint64{callReturned, callRestore} {
-		at, err := t.nextCallStop()
+	at, err := t.nextCallStop()
+	if err != nil {
+		return err
+	}
+	if at.R12 != callReturned {
+		return fmt.Errorf("debug call protocol: R12 is %d when the call should have returned", at.R12)
+	}
+	if at, err = t.callStop(); err != nil {
+		return err
+	}
+	return t.home(st, at)
+}
+
+// home ends the protocol at its last stop, at: it restores all registers but RIP
+// and RSP, lets debugCallV2 pop the pointers, which the runtime may have
+// changed, and return: 17 instructions, of which an ADDQ that moves SP changes
+// the flags (the assembler makes it; runtime/asm_amd64.s asks for the contrary),
+// so these are set at the very end.
+//
+// All this can be taken over by the service's landing pad if we are killed.
+// Hence RIP is not simply set to where the thread came from, by which the pad
+// would not know the signal of this stop; and hence the thread is stepped with
+// the trap flag, which stays, and not with PTRACE_SINGLESTEP, which ends with
+// us.
+func (t *Thread) home(st *State, at Regs) error {
+	if at.R12 != callRestore {
+		return fmt.Errorf("debug call protocol: R12 is %d instead of %d", at.R12, callRestore)
+	}
+	if err := setXState(t.tid, st.XState); err != nil {
+		return t.lost(err)
+	}
+	if err := t.slot.SetHoming(true); err != nil {
+		return err
+	}
+	r := st.Regs
+	r.Rip, r.Rsp, r.Orig_rax = at.Rip, at.Rsp, at.Orig_rax
+	r.Eflags |= flagTF
+	if err := setRegs(t.tid, r); err != nil {
+		return t.lost(err)
+	}
+	var sig unix.Signal
+	for range homeStops {
+		if err := t.cont(sig); err != nil {
+			return err
+		}
+		s, err := t.wait()
 		if err != nil {
 			return err
 		}
-		if at.R12 != want {
-			return fmt.Errorf("debug call protocol: R12 is %d instead of %d", at.R12, want)
+		if sig = s.sig; !s.stepped() {
+			continue // deliver it: its return restores the trap flag
 		}
-		if want == callRestore {
-			if err := t.restore(st, at.Rip, at.Rsp); err != nil {
-				return err
-			}
-		} else if err := t.cont(0); err != nil {
-			return err
-		}
-	}
-	// debugCallV2 now pops the pointer registers, which the runtime may have
-	// changed, and returns. Step it home: 16 instructions.
-	for range 64 {
+		sig = 0
 		regs, err := getRegs(t.tid)
 		if err != nil {
 			return t.lost(err)
 		}
 		if regs.Rip == st.Regs.Rip {
-			return nil
-		}
-		if _, err := t.stepOver(); err != nil {
-			return err
+			regs.Eflags = st.Regs.Eflags
+			if err := setRegs(t.tid, regs); err != nil {
+				return t.lost(err)
+			}
+			return t.slot.SetHoming(false)
 		}
 	}
 	return errors.New("debug call protocol: the call did not return to where it was made")
 }
 
-// restore writes back the registers of st but for RIP and RSP, which are given.
-func (t *Thread) restore(st *State, rip, rsp uint64) error {
-	if err := setXState(t.tid, st.XState); err != nil {
-		return t.lost(err)
-	}
-	r := st.Regs
-	r.Rip, r.Rsp = rip, rsp
-	return t.lost(setRegs(t.tid, r))
-}
+// homeStops bounds the stops on the way home: 17 steps and some signals.
+const homeStops = 1000
 
 // callStop continues to the protocol's next INT3.
 func (t *Thread) callStop() (Regs, error) {

@@ -9,17 +9,50 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waitStatus waits until the tracee tid changes state. __WALL: the tracee is a
-// thread of another process, no child of ours.
-func waitStatus(tid int) (unix.WaitStatus, error) {
-	var ws unix.WaitStatus
+// waitid's siginfo_t, include/uapi/asm-generic/siginfo.h, x86-64 layout.
+type waitInfo struct {
+	signo, errno, code int32
+	_                  int32
+	pid, uid           int32
+	status             int32 // exit status, or the signal | event<<8 of a stop
+	_                  [100]byte
+}
+
+// Values of waitInfo.code.
+const (
+	cldExited = 1
+	cldKilled = 2
+	cldDumped = 3
+)
+
+// waitStop waits until the tracee tid stops or ends (gone). __WALL: the tracee
+// is a thread of another process, no child of ours.
+//
+// WNOWAIT: a stop that was waited for counts as taken, and if we die then, its
+// signal is lost. For an INT3 of the debug-call protocol that would mean that
+// the thread goes on with registers that nobody restored. Left waitable, the
+// signal is delivered to the service when its tracer dies (kernel/exit.c,
+// wait_task_stopped; kernel/signal.c, ptrace_stop), and the landing pad takes
+// care of it.
+func waitStop(tid int) (sig unix.Signal, event int, gone bool, err error) {
+	var info waitInfo
 	for {
-		_, err := unix.Wait4(tid, &ws, unix.WALL, nil)
-		if err == unix.EINTR {
+		_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_PID, uintptr(tid), uintptr(unsafe.Pointer(&info)),
+			unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT|unix.WALL, 0, 0)
+		if errno == unix.EINTR {
 			continue
 		}
-		return ws, err
+		if errno != 0 {
+			return 0, 0, false, errno
+		}
+		break
 	}
+	switch info.code {
+	case cldExited, cldKilled, cldDumped:
+		_, err := unix.Wait4(tid, nil, unix.WALL, nil) // reap it
+		return 0, 0, true, err
+	}
+	return unix.Signal(info.status & 0x7f), int(info.status) >> 8, false, nil
 }
 
 // siginfo is the part of siginfo_t (x86-64 layout, sigaction(2)) that is used.

@@ -20,6 +20,7 @@ type Process struct {
 	CallFrame [2]uint64 // text of debugCall32, where the injected call is made
 	Park      uint64    // entry of the gate's wait function
 	GOffset   uint64    // offset of the g pointer from the thread's FS base
+	Offsets   Runtime   // in the structures of its Go runtime
 
 	// Func gives the bounds of the function around pc, or an empty range. It
 	// must be safe to call from any goroutine.
@@ -27,6 +28,14 @@ type Process struct {
 	// Runtime says whether pc is in the Go runtime, where a request cannot be
 	// frozen. Safe to call from any goroutine.
 	Runtime func(pc uint64) bool
+}
+
+// Runtime holds offsets in the structures of the Go runtime of the process
+// being traced; see runtime/runtime2.go for the fields.
+type Runtime struct {
+	GStatus, GM                         uint64
+	MLocks, MMallocing, MPreemptOff, MP uint64
+	PStatus                             uint64
 }
 
 // Slot is the board's entry of the request that a thread runs. Its methods are
@@ -37,6 +46,12 @@ type Slot interface {
 	// Running says whether the service still offers this request's thread.
 	// Once false it stays false.
 	Running() bool
+	// Journal notes what the service needs to go on without us: the registers
+	// of a thread that is about to be frozen.
+	Journal(pc, flags uint64, xstate []byte) error
+	// SetHoming says whether the thread is on its way from the debug call
+	// protocol's last stop back to the journal's pc.
+	SetHoming(homing bool) error
 	// SetHeld sets or clears the word that a frozen request waits on.
 	SetHeld(held bool) error
 	// Released tells the service that its thread is about to be let go of.

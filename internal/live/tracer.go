@@ -143,18 +143,15 @@ func (s stop) fault() bool {
 // left to take effect.
 func (t *Thread) wait() (stop, error) {
 	for {
-		ws, err := waitStatus(t.tid)
+		sig, event, gone, err := waitStop(t.tid)
 		if err != nil {
-			return stop{}, fmt.Errorf("%w: wait4: %w", ErrGone, err)
+			return stop{}, fmt.Errorf("%w: waitid: %w", ErrGone, err)
 		}
-		if ws.Exited() || ws.Signaled() {
+		if gone {
 			return stop{}, ErrGone
 		}
-		if !ws.Stopped() {
-			continue
-		}
-		if int(ws)>>16 == unix.PTRACE_EVENT_STOP {
-			if err := t.groupStop(ws.StopSignal()); err != nil {
+		if event == unix.PTRACE_EVENT_STOP {
+			if err := t.groupStop(sig); err != nil {
 				return stop{}, err
 			}
 			continue
@@ -163,7 +160,7 @@ func (t *Thread) wait() (stop, error) {
 		if err != nil {
 			return stop{}, t.lost(err)
 		}
-		return stop{sig: ws.StopSignal(), info: si}, nil
+		return stop{sig: sig, info: si}, nil
 	}
 }
 

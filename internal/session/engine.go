@@ -133,6 +133,7 @@ func (e *Engine) load() error {
 		CallFrame: [2]uint64{e.img.DebugCall32.Start, e.img.DebugCall32.End},
 		Park:      e.img.Park.Start,
 		GOffset:   gOffset,
+		Offsets:   live.Runtime(e.img.Runtime),
 		Func:      e.text.bounds,
 		Runtime:   e.text.runtime,
 	}

@@ -94,6 +94,12 @@ func (s boardSlot) Accept() error           { return s.b.Answer(s.i, s.gen, true
 func (s boardSlot) SetHeld(held bool) error { return s.b.SetHeld(s.i, held) }
 func (s boardSlot) Released() error         { return s.b.SetFreed(s.i, s.gen) }
 
+func (s boardSlot) SetHoming(on bool) error { return s.b.SetHoming(s.i, on) }
+
+func (s boardSlot) Journal(pc, flags uint64, xstate []byte) error {
+	return s.b.Journal(s.i, pc, flags, xstate)
+}
+
 func (s boardSlot) Running() bool {
 	now, err := s.b.ReadSlot(s.i)
 	return err == nil && now.Gen == s.gen && (now.State == board.StateOffered || now.State == board.StateRunning)

@@ -20,6 +20,9 @@ const (
 	// most leaseLength.
 	leaseLength = 5 * time.Second
 	renewEvery  = time.Second
+	// beatEvery is how often the agent gives a sign of life: the watchdog and
+	// frozen requests judge by it.
+	beatEvery = 100 * time.Millisecond
 )
 
 // lease is the deadline to write now, given when the engine ends for good.
@@ -73,6 +76,7 @@ func (e *Engine) watch(end time.Duration, exited <-chan struct{}) {
 type watcher struct {
 	e            *Engine
 	end, renewAt time.Duration // on board.Now's clock
+	beatAt       time.Duration
 	slots        []board.Slot
 	scratch      []byte
 	offers       []*offer // by slot
@@ -99,6 +103,12 @@ func (w *watcher) look() (why string) {
 	now := board.Now()
 	if now >= w.end {
 		return fmt.Sprintf("expired after %v", e.cfg.For)
+	}
+	if now >= w.beatAt {
+		w.beatAt = now + beatEvery
+		if err := e.board.Beat(); err != nil {
+			return fmt.Sprintf("process %d cannot be written any more: %v", e.cfg.PID, err)
+		}
 	}
 	if now >= w.renewAt {
 		w.renewAt = now + renewEvery

@@ -1,0 +1,48 @@
+//go:build linux && amd64
+
+package board
+
+import (
+	"debug/dwarf"
+	"fmt"
+)
+
+// RuntimeLayout holds offsets inside the Go runtime's own structures, read from
+// the executable's debug information, since they differ between Go versions.
+// They decide whether a goroutine may be parked.
+type RuntimeLayout struct {
+	GStatus, GM                         uint64 // runtime.g: atomicstatus, m
+	MLocks, MMallocing, MPreemptOff, MP uint64 // runtime.m; preemptoff is a string
+	PStatus                             uint64 // runtime.p
+}
+
+// runtimeTypes are the structures that RuntimeLayout is about.
+var runtimeTypes = []string{"runtime.g", "runtime.m", "runtime.p"}
+
+// newRuntimeLayout reads the offsets from the types found, by name.
+func newRuntimeLayout(found map[string]*dwarf.StructType) (RuntimeLayout, error) {
+	var l RuntimeLayout
+	for _, f := range []struct {
+		typ, field string
+		off        *uint64
+	}{
+		{"runtime.g", "atomicstatus", &l.GStatus},
+		{"runtime.g", "m", &l.GM},
+		{"runtime.m", "locks", &l.MLocks},
+		{"runtime.m", "mallocing", &l.MMallocing},
+		{"runtime.m", "preemptoff", &l.MPreemptOff},
+		{"runtime.m", "p", &l.MP},
+		{"runtime.p", "status", &l.PStatus},
+	} {
+		st := found[f.typ]
+		if st == nil {
+			return l, fmt.Errorf("read DWARF: no type %s", f.typ)
+		}
+		r := &fieldReader{t: st}
+		*f.off = uint64(r.off(f.field))
+		if len(r.errs) > 0 {
+			return l, fmt.Errorf("read DWARF: %w: this Go version is newer than this agent knows", r.errs[0])
+		}
+	}
+	return l, nil
+}

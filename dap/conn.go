@@ -64,17 +64,22 @@ func (c *conn) run(ctx context.Context, in *inbox) {
 	}
 }
 
-// drainEvents takes up what the engine has said already: if it closed before
-// ctx was done, it gave a better reason.
+// drainGrace is how long the last events may take from the engine's queue.
+const drainGrace = time.Second
+
+// drainEvents takes up what the engine has to say before the end: if it closed
+// before ctx was done, its last event gives a better reason than ours.
 func (c *conn) drainEvents() {
-	for c.state != stateEnded {
+	grace := time.NewTimer(drainGrace)
+	defer grace.Stop()
+	for c.state != stateEnded && c.events != nil {
 		select {
-		case ev, ok := <-c.events: // nil: never ready
+		case ev, ok := <-c.events:
 			if !ok {
 				return
 			}
 			c.safely("an event", func() { c.translate(ev) })
-		default:
+		case <-grace.C:
 			return
 		}
 	}

@@ -13,6 +13,7 @@ import (
 type RuntimeLayout struct {
 	GStatus, GM                         uint64 // runtime.g: atomicstatus, m
 	MLocks, MMallocing, MPreemptOff, MP uint64 // runtime.m; preemptoff is a string
+	MCurg                               uint64
 	PStatus                             uint64 // runtime.p
 }
 
@@ -32,6 +33,7 @@ func newRuntimeLayout(found map[string]*dwarf.StructType) (RuntimeLayout, error)
 		{"runtime.m", "mallocing", &l.MMallocing},
 		{"runtime.m", "preemptoff", &l.MPreemptOff},
 		{"runtime.m", "p", &l.MP},
+		{"runtime.m", "curg", &l.MCurg},
 		{"runtime.p", "status", &l.PStatus},
 	} {
 		st := found[f.typ]

@@ -55,34 +55,44 @@ func (t *Thread) awaitWake() error {
 }
 
 // noteGoroutine remembers the request's goroutine at the first opportunity, the
-// wake from the wait for the answer: the gate waits on the goroutine's own
-// stack. Later the thread may run the scheduler.
+// wake from the wait for the answer: the gate waits on the goroutine itself.
+// Later the thread may run the scheduler.
 func (t *Thread) noteGoroutine() {
 	if t.g != 0 {
 		return
 	}
-	regs, err := getRegs(t.tid)
-	if err != nil {
-		return // the tracee is gone: the next wait tells
-	}
-	if g, err := t.goroutineOn(regs); err == nil {
-		t.g = g
+	if regs, err := getRegs(t.tid); err == nil {
+		_, _ = t.goroutineOn(regs) // an error means: not yet
 	}
 }
 
 // advanceFree runs to one of the Stops at full speed.
 func (t *Thread) advanceFree(running bool) (Cause, uint64, error) {
 	if !running {
+		// Leave the instruction first: it may have a breakpoint, and a resume
+		// flag does not survive the runtime's asynchronous preemption, whose
+		// signal may come here.
+		if _, err := t.stepOver(); err != nil {
+			return 0, 0, err
+		}
+		regs, err := getRegs(t.tid)
+		if err != nil {
+			return 0, 0, t.lost(err)
+		}
+		if slices.Contains(t.plan.Stops, regs.Rip) {
+			return CauseStop, regs.Rip, nil
+		}
 		t.arm(t.plan.Stops)
-		if err := t.contPast(); err != nil {
+		if err := t.cont(0); err != nil {
 			return 0, 0, err
 		}
 	}
 	return t.runTo(func() { t.arm(t.plan.Stops) }, func(regs Regs) bool { return false })
 }
 
-// contPast continues past a breakpoint at the current instruction: the resume
-// flag keeps it from triggering once (Intel SDM vol. 3, 17.3.1.1).
+// contPast continues past a breakpoint at the current instruction that is no
+// reason to stop: the resume flag keeps it from triggering once (Intel SDM vol.
+// 3, 17.3.1.1). Should it trigger again, it is passed again.
 func (t *Thread) contPast() error {
 	regs, err := getRegs(t.tid)
 	if err != nil {
@@ -257,7 +267,7 @@ func (t *Thread) runOver(c stepped) (Cause, uint64, error) {
 	depth := hi - (c.regs.Rsp + 8)
 	rearm := func() { t.arm(t.overStops(c)) }
 	rearm()
-	if err := t.contPast(); err != nil {
+	if err := t.cont(0); err != nil {
 		return 0, 0, err
 	}
 	cause, addr, err := t.runTo(rearm, func(regs Regs) bool {

@@ -35,18 +35,19 @@ const (
 func (t *Thread) freeze() (st *State, why string, err error) {
 	t.bps.clear() // the runtime's own code must not stop while it parks us
 	for range freezeSteps {
-		st, why, err = t.inject()
-		if err != nil || st != nil {
-			return st, why, err
-		}
-		// Not inside the runtime: stepping through it would be slow under
-		// locks that the whole service may wait for.
+		// Not stepping out of such a place: through the runtime that would be
+		// slow under locks that the whole service may wait for, and assembly
+		// can be long.
 		regs, err := getRegs(t.tid)
 		if err != nil {
 			return nil, "", t.lost(err)
 		}
-		if t.proc.Runtime(regs.Rip) {
-			break
+		if t.proc.NoFreeze(regs.Rip) {
+			return nil, "it is in the Go runtime or in assembly", nil
+		}
+		st, why, err = t.inject(regs)
+		if err != nil || st != nil {
+			return st, why, err
 		}
 		fault, err := t.stepOver()
 		if err != nil {
@@ -66,11 +67,7 @@ func (t *Thread) freeze() (st *State, why string, err error) {
 //
 // State before: ptrace-stop in user code. State after: as freeze, or unchanged
 // if st is nil.
-func (t *Thread) inject() (st *State, why string, err error) {
-	regs, err := getRegs(t.tid)
-	if err != nil {
-		return nil, "", t.lost(err)
-	}
+func (t *Thread) inject(regs Regs) (st *State, why string, err error) {
 	g, err := t.goroutineOn(regs)
 	if err != nil {
 		return nil, err.Error(), nil
@@ -115,12 +112,29 @@ func (t *Thread) inject() (st *State, why string, err error) {
 	return nil, "", fmt.Errorf("debug call protocol: R12 is %d at the first stop", at.R12)
 }
 
-// goroutineOn finds the goroutine that regs run, and refuses where the stack
-// pointer is not on its stack (the thread runs on the system stack or in C).
+// goroutineOn finds the goroutine that regs run, and refuses where that is not
+// the request's, or the stack pointer is not on its stack: the thread is in the
+// scheduler, in a signal handler, in the vDSO or in C. There nothing may even be
+// written below the stack pointer: C has live data there (the red zone of the
+// System V ABI).
 func (t *Thread) goroutineOn(regs Regs) (uint64, error) {
 	g, err := t.proc.Mem.Uint64(regs.Fs_base + t.proc.GOffset)
 	if err != nil {
 		return 0, err
+	}
+	if t.g == 0 {
+		m, err := t.proc.Mem.Uint64(g + t.proc.Offsets.GM)
+		if err != nil {
+			return 0, err
+		}
+		curg, err := t.proc.Mem.Uint64(m + t.proc.Offsets.MCurg)
+		if err != nil {
+			return 0, err
+		}
+		t.g = curg // the gate has locked the thread to this goroutine
+	}
+	if g != t.g {
+		return 0, errors.New("the thread runs something else than the request's goroutine")
 	}
 	lo, hi, err := t.stackOf(g)
 	if err != nil {

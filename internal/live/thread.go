@@ -25,9 +25,9 @@ type Process struct {
 	// Func gives the bounds of the function around pc, or an empty range. It
 	// must be safe to call from any goroutine.
 	Func func(pc uint64) [2]uint64
-	// Runtime says whether pc is in the Go runtime, where a request cannot be
-	// frozen. Safe to call from any goroutine.
-	Runtime func(pc uint64) bool
+	// NoFreeze says whether pc is where a request must not be frozen, though
+	// the runtime's own check may allow it. Safe to call from any goroutine.
+	NoFreeze func(pc uint64) bool
 }
 
 // Runtime holds offsets in the structures of the Go runtime of the process
@@ -35,6 +35,7 @@ type Process struct {
 type Runtime struct {
 	GStatus, GM                         uint64
 	MLocks, MMallocing, MPreemptOff, MP uint64
+	MCurg                               uint64
 	PStatus                             uint64
 }
 

@@ -5,6 +5,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 
@@ -109,10 +110,36 @@ func (s *Session) locate(b *userBreakpoint) {
 		}
 		return
 	}
+	if len(addrs) == 0 {
+		// Delve leaves out compiler-made wrappers, but a small method that is
+		// only used as a value lives inlined in its wrapper and nowhere else.
+		addrs = s.firstInEachFunction(b.pub.File, b.asked.Line)
+	}
+	if len(addrs) == 0 {
+		b.err = fmt.Errorf("the compiler left no code for line %d in this binary: choose another line", b.asked.Line)
+		return
+	}
 	b.addrs = addrs
 	if file, line, fn := s.e.bi.PCToLine(addrs[0]); fn != nil && file == b.pub.File {
 		b.pub.Line = line
 	}
+}
+
+// firstInEachFunction finds the lowest address of a line in every function that
+// has code for it.
+func (s *Session) firstInEachFunction(file string, line int) []uint64 {
+	bi := s.e.bi
+	first := make(map[uint64]uint64) // by function
+	for _, pc := range bi.AllPCsForFileLines(file, []int{line})[line] {
+		fn := bi.PCToFunc(pc)
+		if fn == nil {
+			continue
+		}
+		if old, ok := first[fn.Entry]; !ok || pc < old {
+			first[fn.Entry] = pc
+		}
+	}
+	return slices.Sorted(maps.Values(first))
 }
 
 // deal gives the hardware breakpoints of a thread to the breakpoints, first

@@ -135,7 +135,7 @@ func (e *Engine) load() error {
 		GOffset:   gOffset,
 		Offsets:   live.Runtime(e.img.Runtime),
 		Func:      e.text.bounds,
-		Runtime:   e.text.runtime,
+		NoFreeze:  e.text.noFreeze,
 	}
 	e.cfg.Log(fmt.Sprintf("loaded symbols in %v", time.Since(began).Round(time.Millisecond)))
 	return nil

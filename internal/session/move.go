@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/go-delve/delve/pkg/proc"
 	"github.com/remotedbg/remotedbg/internal/backend"
@@ -163,7 +164,8 @@ func (r *request) pauseLater(p live.Passed) {
 	defer r.e.brain.Unlock()
 	addr, where, err := r.returnAddress(p.G)
 	if errors.Is(err, errMoving) {
-		r.thread.Pause() // it runs: it may be out of the runtime by now
+		// It runs: it may be out of the runtime or the assembly soon.
+		time.AfterFunc(pauseAgain, r.thread.Pause)
 		return
 	}
 	if err != nil {
@@ -181,6 +183,9 @@ func (r *request) pauseLater(p live.Passed) {
 	}
 	r.proc.Refresh()
 }
+
+// pauseAgain is when a pause is tried again that came at a bad moment.
+const pauseAgain = time.Millisecond
 
 var errMoving = errors.New("the goroutine is running")
 

@@ -3,9 +3,12 @@
 package session
 
 import (
+	"cmp"
 	"debug/buildinfo"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"sort"
 	"strings"
 
@@ -18,6 +21,7 @@ import (
 type textMap struct {
 	start, end []uint64
 	class      []textClass
+	inlined    [][2]uint64 // where functions that must not be frozen in are inlined, sorted
 }
 
 type textClass uint8
@@ -26,6 +30,7 @@ const (
 	classOther   textClass = iota
 	classUser              // the main module: whose first line stopOnEntry is about
 	classRuntime           // the Go runtime: calls nothing of the user's that matters
+	classPinned            // assembly, reflect: must not be frozen in
 )
 
 // find gives the index of the function around pc, or -1.
@@ -52,6 +57,20 @@ func (m *textMap) is(pc uint64, c textClass) bool {
 func (m *textMap) user(pc uint64) bool    { return m.is(pc, classUser) }
 func (m *textMap) runtime(pc uint64) bool { return m.is(pc, classRuntime) }
 
+// noFreeze says whether a request must not be frozen at pc. It is what the
+// runtime refuses for its own asynchronous preemption (runtime/preempt.go,
+// isAsyncSafePoint) beyond what debugCallCheck refuses: assembly, whose frames
+// the garbage collector cannot scan, and the insides of the runtime and of
+// reflect, also where they are inlined.
+func (m *textMap) noFreeze(pc uint64) bool {
+	i := m.find(pc)
+	if i < 0 || m.class[i] == classRuntime || m.class[i] == classPinned {
+		return true
+	}
+	k := sort.Search(len(m.inlined), func(k int) bool { return m.inlined[k][0] > pc }) - 1
+	return k >= 0 && pc < m.inlined[k][1]
+}
+
 // loadSymbols reads the executable's debug information without touching the
 // process.
 func loadSymbols(img *board.Image) (*proc.BinaryInfo, *textMap, error) {
@@ -67,6 +86,7 @@ func loadSymbols(img *board.Image) (*proc.BinaryInfo, *textMap, error) {
 		return nil, nil, fmt.Errorf("read build information: %w", err)
 	}
 	m := &textMap{}
+	assembly := assemblyFolders(bi.Sources)
 	for i := range bi.Functions {
 		fn := &bi.Functions[i]
 		if fn.Entry == 0 || fn.End <= fn.Entry {
@@ -76,12 +96,59 @@ func loadSymbols(img *board.Image) (*proc.BinaryInfo, *textMap, error) {
 			continue // the same text twice
 		}
 		m.start, m.end = append(m.start, fn.Entry), append(m.end, fn.End)
-		m.class = append(m.class, classify(fn.PackageName(), info.Main.Path))
+		pkg := fn.PackageName()
+		class := classify(pkg, info.Main.Path)
+		if class != classRuntime && assembly[path.Base(pkg)] {
+			if file, _ := bi.EntryLineForFunc(fn); strings.HasSuffix(file, ".s") {
+				class = classPinned
+			}
+		}
+		m.class = append(m.class, class)
 	}
+	m.inlined = inlinedPinned(bi)
 	if len(m.start) == 0 {
 		return nil, nil, errors.New("no function has an address")
 	}
 	return bi, m, nil
+}
+
+// assemblyFolders gives the last elements of the folders that have assembly
+// files: looking up the file of every function would take seconds. Package main
+// may be in any folder.
+func assemblyFolders(sources []string) map[string]bool {
+	folders := make(map[string]bool)
+	for _, file := range sources {
+		if strings.HasSuffix(file, ".s") {
+			name, _, _ := strings.Cut(path.Base(path.Dir(file)), "@") // a module's version
+			folders[name], folders["main"] = true, true
+		}
+	}
+	return folders
+}
+
+// inlinedPinned lists where functions of the runtime and of reflect are inlined.
+func inlinedPinned(bi *proc.BinaryInfo) [][2]uint64 {
+	var all [][2]uint64
+	for i := range bi.Functions {
+		fn := &bi.Functions[i]
+		if c := classify(fn.PackageName(), ""); c != classRuntime && c != classPinned {
+			continue
+		}
+		for _, call := range fn.InlinedCalls {
+			all = append(all, [2]uint64{call.LowPC, call.HighPC})
+		}
+	}
+	slices.SortFunc(all, func(a, b [2]uint64) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(b[1], a[1])) })
+	// Calls nest: joined, the one search for the last start before pc is enough.
+	joined := all[:0]
+	for _, r := range all {
+		if n := len(joined); n > 0 && r[0] < joined[n-1][1] {
+			joined[n-1][1] = max(joined[n-1][1], r[1])
+			continue
+		}
+		joined = append(joined, r)
+	}
+	return joined
 }
 
 func classify(pkg, mainModule string) textClass {
@@ -89,6 +156,8 @@ func classify(pkg, mainModule string) textClass {
 	switch {
 	case pkg == "runtime", strings.HasPrefix(pkg, "runtime/internal/"), strings.HasPrefix(pkg, "internal/runtime/"):
 		return classRuntime
+	case pkg == "reflect":
+		return classPinned
 	case pkg == own+"gate", pkg == own+"middleware", strings.HasPrefix(pkg, own+"middleware/"):
 		return classOther
 	case pkg == "main", pkg == mainModule, mainModule != "" && strings.HasPrefix(pkg, mainModule+"/"):

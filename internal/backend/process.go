@@ -58,6 +58,7 @@ type Process struct {
 
 	mover  Mover
 	passed func(live.Passed)
+	lost   func(live.Gone)
 
 	pending *live.Frozen // a stop that Delve has not been shown yet
 	last    *live.Frozen // the stop that it was shown last
@@ -83,10 +84,11 @@ func (p *Process) Target() (*proc.TargetGroup, error) {
 }
 
 // Bind makes p the request that m moves and that was frozen at fr. The first
-// Continue of p's target is shown that stop. passed is told, without the brain
-// lock, of stops at which the runtime could not park the request.
-func (p *Process) Bind(t *proc.Target, m Mover, fr *live.Frozen, passed func(live.Passed)) error {
-	p.mover, p.passed = m, passed
+// Continue of p's target is shown that stop. passed is told of stops at which
+// the runtime could not park the request, and lost of its end, both without the
+// brain lock.
+func (p *Process) Bind(t *proc.Target, m Mover, fr *live.Frozen, passed func(live.Passed), lost func(live.Gone)) error {
+	p.mover, p.passed, p.lost = m, passed, lost
 	p.gone = false
 	p.last, p.pending = nil, fr
 	p.thread = &thread{p: p, tid: m.TID(), regs: newRegisters(fr.State)}

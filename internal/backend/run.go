@@ -74,6 +74,8 @@ func (p *Process) await() *live.Frozen {
 			p.passed(*ev.Passed)
 		case ev.Frozen != nil:
 			return ev.Frozen
+		case ev.Gone != nil:
+			p.lost(*ev.Gone)
 		}
 	}
 	return nil

@@ -123,6 +123,9 @@ func (t *Thread) runTo(rearm func(), until func(Regs) bool) (Cause, uint64, erro
 			if !t.slot.Running() {
 				return 0, 0, errRelease
 			}
+			if err := t.sameGoroutine(regs); err != nil {
+				return 0, 0, err
+			}
 			if until(regs) {
 				return 0, 0, nil
 			}
@@ -342,6 +345,7 @@ func (t *Thread) step() (stepped, error) {
 // will be raised again, and is delivered, when the thread is continued.
 func (t *Thread) stepOver() (fault bool, err error) {
 	for {
+		t.resumed = unix.PTRACE_SINGLESTEP
 		if err := t.lost(ptrace(unix.PTRACE_SINGLESTEP, t.tid, 0)); err != nil {
 			return false, err
 		}
@@ -397,8 +401,21 @@ func (t *Thread) deliver(sig unix.Signal) error {
 			return err
 		}
 		if s.breakpoint() {
-			return nil
+			if regs, err = getRegs(t.tid); err != nil {
+				return t.lost(err)
+			}
+			return t.sameGoroutine(regs)
 		}
 		sig = s.sig
 	}
+}
+
+// sameGoroutine makes sure, at a breakpoint, that it was the request's goroutine
+// that reached it.
+func (t *Thread) sameGoroutine(regs Regs) error {
+	g, err := t.proc.Mem.Uint64(regs.Fs_base + t.proc.GOffset)
+	if err == nil && t.g != 0 && g != t.g {
+		err = ErrUnlocked
+	}
+	return err
 }

@@ -28,8 +28,13 @@ type function struct {
 	start, end uint64
 }
 
+var symbolsOf = make(map[string]*symbols) // by executable; tests run one after the other
+
 func readSymbols(t *testing.T, exe string) *symbols {
 	t.Helper()
+	if s := symbolsOf[exe]; s != nil {
+		return s
+	}
 	f, err := elf.Open(exe)
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +57,7 @@ func readSymbols(t *testing.T, exe string) *symbols {
 	}
 	slices.SortFunc(s.funcs, func(a, b function) int { return int(int64(a.start) - int64(b.start)) })
 	s.readLines(t, f)
+	symbolsOf[exe] = s
 	return s
 }
 

@@ -143,6 +143,7 @@ type Thread struct {
 	// Below: used by the tracing goroutine only.
 	bps     breakpoints
 	plan    Plan
+	resumed int             // the request that resumed it last: PTRACE_CONT or PTRACE_SINGLESTEP
 	unarmed map[uint64]bool // of the running plan
 	g       uint64          // the request's runtime.g, 0 until seen
 }
@@ -163,8 +164,9 @@ func Seize(p *Process, tid int, slot Slot, plan Plan) *Thread {
 		proc: p, tid: tid, slot: slot, plan: plan,
 		// At most one Frozen or Passed is unread at a time when a Gone comes;
 		// Passed may come in numbers, see report.
-		events: make(chan Event, 16),
-		bps:    breakpoints{tid: tid},
+		events:  make(chan Event, 16),
+		bps:     breakpoints{tid: tid},
+		resumed: unix.PTRACE_CONT,
 	}
 	go t.trace()
 	return t

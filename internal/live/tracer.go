@@ -15,6 +15,10 @@ import (
 // errRelease ends the tracing loop on request.
 var errRelease = errors.New("released")
 
+// ErrUnlocked means that the request's goroutine has left its thread: the
+// handler undid a lock that is not its own.
+var ErrUnlocked = errors.New("the handler called runtime.UnlockOSThread more often than LockOSThread, so its goroutine has left the thread that was traced")
+
 // trace is the tracing goroutine. It never unlocks its operating system thread,
 // which therefore ends with it.
 func (t *Thread) trace() {
@@ -25,8 +29,11 @@ func (t *Thread) trace() {
 		err = t.follow()
 	}
 	t.bps.clear()
-	if errors.Is(err, errRelease) {
+	switch {
+	case errors.Is(err, errRelease):
 		err = t.detach()
+	case !errors.Is(err, ErrGone):
+		err = errors.Join(err, t.bail())
 	}
 	t.report(Event{Gone: &Gone{Err: err}})
 }
@@ -113,6 +120,25 @@ func (t *Thread) detach() error {
 	return nil
 }
 
+// bail lets go of a tracee in whatever state an unexpected error left it, so that
+// no signal of ours is left under way: the kernel would deliver it when we end.
+// If the thread is inside the freeze protocol the service's landing pad takes it
+// home.
+func (t *Thread) bail() error {
+	err := errors.Join(t.slot.SetHeld(false), t.slot.Released())
+	if ptrace(unix.PTRACE_DETACH, t.tid, 0) == nil {
+		return err
+	}
+	// It runs (or was never seized: then this fails, too).
+	if ptrace(unix.PTRACE_INTERRUPT, t.tid, 0) != nil {
+		return err
+	}
+	if _, _, gone, werr := waitStop(t.tid); gone || werr != nil {
+		return errors.Join(err, werr)
+	}
+	return errors.Join(err, t.lost(ptrace(unix.PTRACE_DETACH, t.tid, 0)))
+}
+
 // stop is a ptrace-stop of the tracee.
 type stop struct {
 	sig  unix.Signal
@@ -166,17 +192,18 @@ func (t *Thread) wait() (stop, error) {
 
 // groupStop answers a PTRACE_EVENT_STOP. For a stopping signal PTRACE_LISTEN
 // keeps the thread stopped with its process and reports the SIGCONT; SIGTRAP
-// means that the process was continued.
+// means that the process was continued: then the thread goes on as it was last
+// resumed, or a step would become a run.
 func (t *Thread) groupStop(sig unix.Signal) error {
-	req := unix.PTRACE_LISTEN
 	if sig == unix.SIGTRAP {
-		req = unix.PTRACE_CONT
+		return t.lost(ptrace(t.resumed, t.tid, 0))
 	}
-	return t.lost(ptrace(req, t.tid, 0))
+	return t.lost(ptrace(unix.PTRACE_LISTEN, t.tid, 0))
 }
 
 // cont resumes the tracee, delivering sig unless it is 0.
 func (t *Thread) cont(sig unix.Signal) error {
+	t.resumed = unix.PTRACE_CONT
 	return t.lost(ptrace(unix.PTRACE_CONT, t.tid, uintptr(sig)))
 }
 

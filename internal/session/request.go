@@ -131,12 +131,24 @@ func (r *request) firstFreeze() *live.Frozen {
 			return ev.Frozen
 		case ev.Passed != nil:
 			r.passed(*ev.Passed)
-		case ev.Gone != nil && ev.Gone.Err != nil && !errors.Is(ev.Gone.Err, live.ErrGone):
-			r.e.cfg.Log(fmt.Sprintf("request %d runs untouched: %v", r.info.ID, ev.Gone.Err))
-			r.e.decline(r.slot, r.thread.TID())
+		case ev.Gone != nil:
+			r.lost(*ev.Gone)
 		}
 	}
 	return nil
+}
+
+// lost says why a thread is not traced any more, if that is no ordinary end.
+func (r *request) lost(g live.Gone) {
+	if g.Err == nil || errors.Is(g.Err, live.ErrGone) {
+		return
+	}
+	if now, err := r.e.board.ReadSlot(r.slot.Index); err == nil && now.Gen == r.slot.Gen && now.State == board.StateOffered {
+		r.e.decline(r.slot, r.thread.TID()) // it still waits for the answer
+	}
+	text := fmt.Sprintf("request %d runs on without the debugger: %v", r.info.ID, g.Err)
+	r.e.cfg.Log(text)
+	r.session.output(text)
 }
 
 // nextCommand waits, with the request frozen, for what to do; false if it was
@@ -145,7 +157,10 @@ func (r *request) nextCommand() (command, bool) {
 	select {
 	case cmd := <-r.cmds:
 		return cmd, true
-	case <-r.thread.Events(): // only Gone can come
+	case ev := <-r.thread.Events(): // only Gone can come
+		if ev.Gone != nil {
+			r.lost(*ev.Gone)
+		}
 		return 0, false
 	}
 }

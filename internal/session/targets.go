@@ -36,7 +36,7 @@ func (r *request) bindTarget(fr *live.Frozen) error {
 			return err
 		}
 	}
-	if err := t.proc.Bind(t.group.Selected, r.thread, fr, r.passed); err != nil {
+	if err := t.proc.Bind(t.group.Selected, r.thread, fr, r.passed, r.lost); err != nil {
 		return err
 	}
 	r.proc, r.group = t.proc, t.group

@@ -82,12 +82,31 @@ func (t *Thread) advanceFree(running bool) (Cause, uint64, error) {
 		if slices.Contains(t.plan.Stops, regs.Rip) {
 			return CauseStop, regs.Rip, nil
 		}
-		t.arm(t.plan.Stops)
-		if err := t.cont(0); err != nil {
-			return 0, 0, err
-		}
 	}
-	return t.runTo(func() { t.arm(t.plan.Stops) }, func(regs Regs) bool { return false })
+	rearm := func() { t.arm(t.plan.Stops) }
+	never := func(Regs) bool { return false }
+	if running {
+		return t.runTo(rearm, never)
+	}
+	return t.runFrom(rearm, never)
+}
+
+// runFrom is runTo for a tracee in a ptrace-stop. It looks at the mail first:
+// the signals of earlier posts may have been taken while the thread was thawed
+// or stepped.
+func (t *Thread) runFrom(rearm func(), until func(Regs) bool) (Cause, uint64, error) {
+	rearm()
+	_, pause, err := t.readMail(rearm)
+	if err != nil {
+		return 0, 0, err
+	}
+	if pause {
+		return CausePause, 0, nil
+	}
+	if err := t.cont(0); err != nil {
+		return 0, 0, err
+	}
+	return t.runTo(rearm, until)
 }
 
 // contPast continues past a breakpoint at the current instruction that is no
@@ -268,12 +287,7 @@ func (t *Thread) runOver(c stepped) (Cause, uint64, error) {
 		return 0, 0, err
 	}
 	depth := hi - (c.regs.Rsp + 8)
-	rearm := func() { t.arm(t.overStops(c)) }
-	rearm()
-	if err := t.cont(0); err != nil {
-		return 0, 0, err
-	}
-	cause, addr, err := t.runTo(rearm, func(regs Regs) bool {
+	cause, addr, err := t.runFrom(func() { t.arm(t.overStops(c)) }, func(regs Regs) bool {
 		if regs.Rip != c.ret {
 			return false
 		}

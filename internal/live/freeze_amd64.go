@@ -229,7 +229,7 @@ func (t *Thread) hold() (release bool, err error) {
 				if m.resume != nil {
 					t.plan = *m.resume
 				}
-				m.resume, m.pause, m.stops = nil, false, nil
+				m.resume = nil
 			})
 			if err := t.slot.SetHeld(false); err != nil {
 				return false, err

@@ -242,7 +242,7 @@ func (r *trapped) next(t *testing.T) live.Event {
 		}
 		return ev
 	case <-time.After(patience):
-		t.Fatalf("no event within %v; thread: %v", patience, r.status(t))
+		t.Fatalf("no event within %v; the thread is in state %s", patience, r.status(t)["State"])
 	}
 	panic("unreachable")
 }

@@ -183,13 +183,14 @@ func TestRunOverRecursion(t *testing.T) {
 			r := s.trap(t, path, live.Plan{Stops: []uint64{call}})
 			outer := r.frozen(t)
 			depth := s.depth(t, outer)
+			line := [2]uint64{up, up + 16} // some instructions of that line
 			r.Resume(live.Plan{
-				UntilText: func(pc uint64) bool { return pc == up },
+				UntilText: func(pc uint64) bool { return line[0] <= pc && pc < line[1] },
 				OverText:  func(pc uint64) bool { return pc == fn.start },
 			})
 			fr := r.frozen(t)
-			if fr.Cause != live.CauseText || fr.State.Regs.Rip != up {
-				t.Fatalf("frozen at %#x (cause %d), want %#x", fr.State.Regs.Rip, fr.Cause, up)
+			if pc := fr.State.Regs.Rip; fr.Cause != live.CauseText || pc < line[0] || pc >= line[1] {
+				t.Fatalf("frozen at %#x (cause %d), want %#x", pc, fr.Cause, line)
 			}
 			if d := s.depth(t, fr); d != depth {
 				t.Errorf("%d bytes deep, the outermost call is %d deep", d, depth)
@@ -199,6 +200,36 @@ func TestRunOverRecursion(t *testing.T) {
 			r.reply.ok(t)
 		})
 	}
+}
+
+// TestUntilTextAtAReturn: the address to which a call returns that was run over
+// is one of those that UntilText is asked about.
+func TestUntilTextAtAReturn(t *testing.T) {
+	s := newShop(t)
+	call := s.sym.at(t, "recursive")
+	fn := s.sym.around(call)
+	r := s.trap(t, "/recursive?n=3", live.Plan{Stops: []uint64{fn.start}})
+	ret, err := s.proc.Mem.Uint64(r.frozen(t).State.Regs.Rsp) // of the call from the handler
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Release()
+	r.gone(t)
+	r.reply.ok(t)
+
+	r = s.trap(t, "/recursive?n=3", live.Plan{Stops: []uint64{s.sym.at(t, "recursive-call")}})
+	r.frozen(t)
+	r.Resume(live.Plan{
+		Stops:     []uint64{s.sym.at(t, "recursive-done")},
+		UntilText: func(pc uint64) bool { return pc == ret },
+		OverText:  func(pc uint64) bool { return pc == fn.start },
+	})
+	if fr := r.frozen(t); fr.Cause != live.CauseText || fr.State.Regs.Rip != ret {
+		t.Errorf("frozen at %#x (cause %d), want %#x", fr.State.Regs.Rip, fr.Cause, ret)
+	}
+	r.Resume(live.Plan{})
+	r.gone(t)
+	r.reply.ok(t)
 }
 
 // TestStopInRecursion: a stop in a deeper call of the function that is stepped.

@@ -5,6 +5,7 @@ package live
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/remotedbg/remotedbg/internal/vmem"
 	"golang.org/x/sys/unix"
@@ -136,6 +137,7 @@ type Thread struct {
 	slot Slot
 
 	events chan Event
+	tracer atomic.Int32 // thread id of the tracing goroutine, 0 unless it traces
 
 	mu   sync.Mutex
 	mail mail
@@ -179,8 +181,10 @@ func (t *Thread) TID() int { return t.tid }
 func (t *Thread) Events() <-chan Event { return t.events }
 
 // Resume lets a frozen thread go on under plan. To be called once for each
-// Frozen event.
-func (t *Thread) Resume(plan Plan) { t.post(func(m *mail) { m.resume = &plan }) }
+// Frozen event. What was asked before, for the time it ran, is over.
+func (t *Thread) Resume(plan Plan) {
+	t.post(func(m *mail) { m.resume, m.pause, m.stops = &plan, false, nil })
+}
 
 // SetStops replaces the running plan's Stops; without effect while frozen.
 func (t *Thread) SetStops(stops []uint64) { t.post(func(m *mail) { m.stops = &stops }) }
@@ -189,7 +193,14 @@ func (t *Thread) SetStops(stops []uint64) { t.post(func(m *mail) { m.stops = &st
 func (t *Thread) Pause() { t.post(func(m *mail) { m.pause = true }) }
 
 // Release thaws the thread if it is frozen and lets go of it; Gone follows.
-func (t *Thread) Release() { t.post(func(m *mail) { m.release = true }) }
+func (t *Thread) Release() {
+	t.post(func(m *mail) { m.release = true })
+	// If another thread has called execve(2) the tracee is gone without the
+	// kernel waking its tracer: make that look again.
+	if tid := t.tracer.Load(); tid != 0 {
+		_ = unix.Tgkill(unix.Getpid(), int(tid), unix.SIGURG)
+	}
+}
 
 // post leaves a request and makes the tracee stop for a signal so that the
 // tracing goroutine's wait4 returns. SIGURG is the signal with which the Go

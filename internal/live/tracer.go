@@ -24,6 +24,8 @@ var ErrUnlocked = errors.New("the handler called runtime.UnlockOSThread more oft
 func (t *Thread) trace() {
 	runtime.LockOSThread()
 	defer close(t.events)
+	t.tracer.Store(int32(unix.Gettid()))
+	defer t.tracer.Store(0)
 	err := t.seize()
 	if err == nil {
 		err = t.follow()

@@ -36,6 +36,8 @@ func (s *Session) SetBreakpoints(file string, want []SourceBreakpoint) ([]Breakp
 	before := s.published()
 	list := s.replace(file, want)
 	s.deal()
+	addrs := s.addresses()
+	s.armed.Store(&addrs)
 
 	result := make([]Breakpoint, len(list))
 	for i, b := range list {

@@ -77,16 +77,12 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	exited, err := watchExit(cfg.PID)
-	if err != nil {
-		return nil, refuse(cfg.PID, fmt.Sprintf("watch process %d", cfg.PID), err)
-	}
 	end := board.Now() + cfg.For
 	if err := e.board.Arm(os.Getpid(), boardRules(cfg.Allow), e.lease(end)); err != nil {
 		return nil, refuse(cfg.PID, fmt.Sprintf("arm process %d", cfg.PID), err)
 	}
 	cfg.Log(fmt.Sprintf("armed process %d for %v", cfg.PID, cfg.For))
-	go e.watch(end, exited)
+	go e.watch(end)
 	return e, nil
 }
 

@@ -63,14 +63,15 @@ func (e *Engine) newRequest(ses *Session, s board.Slot, tid int) (*request, erro
 	}
 	r := &request{e: e, session: ses, slot: s, cmds: make(chan command, 1)}
 
-	e.brain.Lock() // the breakpoints may not change between here and the list of requests
-	defer e.brain.Unlock()
-	plan := live.Plan{Stops: ses.addresses()}
+	// Not the brain lock: whatever Delve is busy with, requests must not wait.
+	// Under e.mu a change of the breakpoints is either in the plan or finds
+	// the request in the list.
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	plan := live.Plan{Stops: *ses.armed.Load()}
 	if ses.stopOnEntry.Load() {
 		plan.UntilText, plan.OverText = e.text.user, e.text.runtime
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	if e.state != engineArmed || e.session != ses {
 		return nil, ErrEnded
 	}
@@ -172,15 +173,14 @@ func (r *request) finish() {
 	r.state = requestGone // from here on nobody looks at the target
 	r.info.Frozen = false
 	e.mu.Unlock()
-	r.freeTarget()
-
 	r.session.queue.put(Event{Kind: EventExited, Request: r.info})
 	e.cfg.Log(fmt.Sprintf("request %d released after %v: %s", r.info.ID, time.Since(r.info.Since).Round(time.Millisecond), r.info.Name()))
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	delete(e.requests, r.info.ID)
 	close(e.changed)
 	e.changed = make(chan struct{})
+	e.mu.Unlock()
+	r.freeTarget() // last: Delve may be busy
 }
 
 // outcome is how a movement ended.

@@ -16,6 +16,7 @@ type Session struct {
 	e           *Engine
 	queue       *queue
 	stopOnEntry atomic.Bool
+	armed       atomic.Pointer[[]uint64] // addresses of the verified breakpoints, see addresses
 
 	// Guarded by Engine.mu.
 	started bool
@@ -37,8 +38,10 @@ func (e *Engine) NewSession() (*Session, error) {
 	case e.session != nil:
 		return nil, ErrBusy
 	}
-	e.session = &Session{e: e, queue: newQueue()}
-	return e.session, nil
+	s := &Session{e: e, queue: newQueue()}
+	s.armed.Store(new([]uint64))
+	e.session = s
+	return s, nil
 }
 
 // Events delivers what happens, in order; closed after EventEnded or Close. The

@@ -3,7 +3,9 @@
 package session
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/remotedbg/remotedbg/internal/board"
@@ -30,28 +32,8 @@ func (e *Engine) lease(end time.Duration) time.Duration {
 	return min(board.Now()+leaseLength, end)
 }
 
-// watchExit gives a channel that is closed when the process has exited.
-func watchExit(pid int) (<-chan struct{}, error) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return nil, fmt.Errorf("pidfd_open: %w", err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		defer unix.Close(fd)
-		for {
-			// A pidfd becomes readable when its process ends (pidfd_open(2)).
-			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); err != unix.EINTR {
-				return
-			}
-		}
-	}()
-	return exited, nil
-}
-
 // watch polls the board and renews the lease until the engine ends or has to.
-func (e *Engine) watch(end time.Duration, exited <-chan struct{}) {
+func (e *Engine) watch(end time.Duration) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	w := watcher{e: e, end: end, renewAt: board.Now() + renewEvery, offers: make([]*offer, e.board.NumSlots())}
@@ -59,9 +41,6 @@ func (e *Engine) watch(end time.Duration, exited <-chan struct{}) {
 		select {
 		case <-e.stop:
 			e.declineAll(w.slots)
-			return
-		case <-exited:
-			w.fail(fmt.Sprintf("process %d has exited", e.cfg.PID))
 			return
 		case <-tick.C:
 		}
@@ -95,7 +74,7 @@ func (w *watcher) look() (why string) {
 	e := w.e
 	var err error
 	if w.slots, err = e.board.ReadSlots(w.slots, &w.scratch); err != nil {
-		return fmt.Sprintf("process %d cannot be read any more: %v", e.cfg.PID, err)
+		return e.unreachable(err)
 	}
 	for i, s := range w.slots {
 		e.serve(&w.offers[i], s)
@@ -107,28 +86,41 @@ func (w *watcher) look() (why string) {
 	if now >= w.beatAt {
 		w.beatAt = now + beatEvery
 		if err := e.board.Beat(); err != nil {
-			return fmt.Sprintf("process %d cannot be written any more: %v", e.cfg.PID, err)
+			return e.unreachable(err)
 		}
 	}
 	if now >= w.renewAt {
 		w.renewAt = now + renewEvery
-		if err := e.renew(w.end); err != nil {
-			return err.Error()
-		}
+		return e.renew(w.end)
 	}
 	return ""
 }
 
-// renew extends the lease, after making sure that the board is still there: the
-// process may have replaced its program by execve(2).
-func (e *Engine) renew(end time.Duration) error {
+// unreachable says why the board cannot be reached any more.
+func (e *Engine) unreachable(err error) string {
+	if errors.Is(err, unix.ESRCH) {
+		return fmt.Sprintf("process %d has exited", e.cfg.PID)
+	}
+	return fmt.Sprintf("process %d cannot be reached any more: %v", e.cfg.PID, err)
+}
+
+// renew extends the lease, after making sure that the board is still there and
+// still ours: the process may have replaced its program by execve(2), even by
+// the same one.
+func (e *Engine) renew(end time.Duration) string {
 	if err := e.board.Check(); err != nil {
-		return fmt.Errorf("process %d runs another program now: %w", e.cfg.PID, err)
+		return fmt.Sprintf("process %d runs another program now: %v", e.cfg.PID, err)
+	}
+	switch owner, err := e.board.Owner(); {
+	case err != nil:
+		return e.unreachable(err)
+	case owner != os.Getpid():
+		return fmt.Sprintf("process %d is not armed by this agent any more: it was started anew, or this agent was stopped for longer than its lease", e.cfg.PID)
 	}
 	if err := e.board.Renew(e.lease(end)); err != nil {
-		return fmt.Errorf("process %d cannot be written any more: %w", e.cfg.PID, err)
+		return e.unreachable(err)
 	}
-	return nil
+	return ""
 }
 
 // offer is what became of the last offer in a slot.

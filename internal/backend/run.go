@@ -85,7 +85,8 @@ func (p *Process) await() *live.Frozen {
 func (p *Process) Refresh() { p.mover.SetStops(p.plan().Stops) }
 
 // watched says whether an address in Delve's map is one that we stop at, and
-// how important it is. Delve's own breakpoints for unrecovered panics, fatal
+// how important it is: deferred functions first, since a step that misses the
+// one that a panic runs is lost, then the user's breakpoints. Delve's own breakpoints for unrecovered panics, fatal
 // throws, plugins and shared libraries are not: they are process-wide matters.
 func watched(bp *proc.Breakpoint) (rank int, ok bool) {
 	rank = 3
@@ -93,10 +94,10 @@ func watched(bp *proc.Breakpoint) (rank int, ok bool) {
 		switch b.Kind {
 		case proc.UserBreakpoint:
 			if b.LogicalID > 0 {
-				rank, ok = min(rank, 0), true
+				rank, ok = min(rank, 1), true
 			}
 		case proc.NextDeferBreakpoint:
-			rank, ok = min(rank, 1), true
+			rank, ok = min(rank, 0), true
 		case proc.NextBreakpoint, proc.StepBreakpoint, proc.StepIntoRangeOverFuncBodyBreakpoint:
 			rank, ok = min(rank, 2), true
 		}

@@ -3,6 +3,8 @@
 package live
 
 import (
+	"cmp"
+	"errors"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -142,8 +144,8 @@ func (t *Thread) runTo(rearm func(), until func(Regs) bool) (Cause, uint64, erro
 			if !t.slot.Running() {
 				return 0, 0, errRelease
 			}
-			if err := t.sameGoroutine(regs); err != nil {
-				return 0, 0, err
+			if g, err := t.current(regs); err != nil || t.g != 0 && g != t.g {
+				return 0, 0, errors.Join(err, ErrUnlocked)
 			}
 			if until(regs) {
 				return 0, 0, nil
@@ -210,7 +212,7 @@ func (t *Thread) advanceWithin() (Cause, uint64, error) {
 			return 0, 0, err
 		}
 		if callee.fault {
-			return t.advanceFree(false)
+			return t.leave()
 		}
 		if slices.Contains(t.plan.Stops, callee.regs.Rip) {
 			return CauseStop, callee.regs.Rip, nil
@@ -233,11 +235,28 @@ func (t *Thread) advanceWithin() (Cause, uint64, error) {
 			}
 			steps += overCost
 		case !within(t.plan.Within, callee.regs.Rip):
-			// Left by a return or a jump to where no stop is.
-			return t.advanceFree(false)
+			// By a return or a jump to where no stop is.
+			return t.leave()
 		}
 	}
 	t.plan.Stops = append(slices.Clone(t.plan.Fallback), t.plan.Stops...)
+	return t.advanceFree(false)
+}
+
+// leave lets a thread run that goes away from the function being stepped, by a
+// panic or a jump: what is outside matters most, then where the function ends.
+func (t *Thread) leave() (Cause, uint64, error) {
+	slices.SortStableFunc(t.plan.Stops, func(a, b uint64) int {
+		switch inA, inB := within(t.plan.Within, a), within(t.plan.Within, b); {
+		case inA && inB:
+			return cmp.Compare(b, a)
+		case inA:
+			return 1
+		case inB:
+			return -1
+		}
+		return 0
+	})
 	return t.advanceFree(false)
 }
 
@@ -266,6 +285,9 @@ func (t *Thread) advanceToText() (Cause, uint64, error) {
 			cause, addr, err := t.runOver(at)
 			if err != nil || cause != 0 {
 				return cause, addr, err
+			}
+			if t.plan.UntilText(at.ret) {
+				return CauseText, at.ret, nil
 			}
 			steps += overCost
 		}
@@ -360,6 +382,7 @@ func (t *Thread) step() (stepped, error) {
 func (t *Thread) stepOver() (fault bool, err error) {
 	for {
 		t.resumed = unix.PTRACE_SINGLESTEP
+		t.noteResume()
 		if err := t.lost(ptrace(unix.PTRACE_SINGLESTEP, t.tid, 0)); err != nil {
 			return false, err
 		}
@@ -395,6 +418,10 @@ func (t *Thread) deliver(sig unix.Signal) error {
 	if err != nil {
 		return t.lost(err)
 	}
+	before, err := t.current(regs)
+	if err != nil {
+		return err
+	}
 	regs.Eflags &^= flagRF
 	if err := setRegs(t.tid, regs); err != nil {
 		return t.lost(err)
@@ -418,18 +445,16 @@ func (t *Thread) deliver(sig unix.Signal) error {
 			if regs, err = getRegs(t.tid); err != nil {
 				return t.lost(err)
 			}
-			return t.sameGoroutine(regs)
+			if after, err := t.current(regs); err != nil || after != before {
+				return errors.Join(err, ErrUnlocked)
+			}
+			return nil
 		}
 		sig = s.sig
 	}
 }
 
-// sameGoroutine makes sure, at a breakpoint, that it was the request's goroutine
-// that reached it.
-func (t *Thread) sameGoroutine(regs Regs) error {
-	g, err := t.proc.Mem.Uint64(regs.Fs_base + t.proc.GOffset)
-	if err == nil && t.g != 0 && g != t.g {
-		err = ErrUnlocked
-	}
-	return err
+// current reads which goroutine a stopped thread runs: its runtime.g.
+func (t *Thread) current(regs Regs) (uint64, error) {
+	return t.proc.Mem.Uint64(regs.Fs_base + t.proc.GOffset)
 }

@@ -118,7 +118,7 @@ func (t *Thread) inject(regs Regs) (st *State, why string, err error) {
 // written below the stack pointer: C has live data there (the red zone of the
 // System V ABI).
 func (t *Thread) goroutineOn(regs Regs) (uint64, error) {
-	g, err := t.proc.Mem.Uint64(regs.Fs_base + t.proc.GOffset)
+	g, err := t.current(regs)
 	if err != nil {
 		return 0, err
 	}

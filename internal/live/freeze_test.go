@@ -234,6 +234,7 @@ func TestReleaseRightAfterResume(t *testing.T) {
 		if took := time.Since(began); took > 2*time.Second {
 			t.Fatalf("round %d: Gone came %v after Release: only the end of the request let go of the thread", i, took)
 		}
+		r.finish(t)
 	}
 }
 
@@ -258,6 +259,29 @@ func TestPauseRightAfterResume(t *testing.T) {
 		}
 		r.Release()
 		r.gone(t)
+		r.finish(t)
+	}
+}
+
+// TestSetStopsRightAfterResume: an IDE that sets a breakpoint right after
+// "continue" gets it.
+func TestSetStopsRightAfterResume(t *testing.T) {
+	s := newShop(t)
+	entry, done := s.sym.at(t, "slow"), s.sym.at(t, "slow-done")
+	for i := range 40 {
+		r := s.trap(t, "/slow?ms=30", live.Plan{Stops: []uint64{entry}})
+		r.frozen(t)
+		r.Resume(live.Plan{Stops: []uint64{entry}})
+		for until := time.Now().Add(time.Duration(i) * 10 * time.Microsecond); time.Now().Before(until); {
+		}
+		r.SetStops([]uint64{done})
+		ev := r.next(t)
+		if ev.Frozen == nil || ev.Frozen.Addr != done {
+			t.Fatalf("round %d: %s, want frozen at %#x", i, describe(ev), done)
+		}
+		r.Release()
+		r.gone(t)
+		r.reply.ok(t)
 	}
 }
 
@@ -308,12 +332,21 @@ func TestSeizeFails(t *testing.T) {
 	r.reply.ok(t)
 }
 
-// unusedSlot is that of a request that is not traced: nothing may be written.
+// unusedSlot is that of a request that is not traced: it may be told that its
+// thread is free, and calling anything else fails the test with a panic.
 type unusedSlot struct {
 	live.Slot // nil
 }
 
-func (unusedSlot) Running() bool { return true }
+func (unusedSlot) Running() bool   { return true }
+func (unusedSlot) Released() error { return nil }
+
+func (s unusedSlot) SetHeld(held bool) error {
+	if held {
+		return s.Slot.SetHeld(held)
+	}
+	return nil
+}
 
 func TestCheckBreakpoints(t *testing.T) {
 	if err := live.CheckBreakpoints(); err != nil {

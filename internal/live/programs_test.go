@@ -4,6 +4,7 @@ package live_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -93,8 +94,14 @@ func clientFrom(ip string) *http.Client {
 }
 
 // get sends a request and returns the status of its response.
-func get(from, url string) (int, error) {
-	resp, err := clientFrom(from).Get(url)
+func get(from, url string) (int, error) { return getContext(context.Background(), from, url) }
+
+func getContext(ctx context.Context, from, url string) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := clientFrom(from).Do(req)
 	if err != nil {
 		return 0, err
 	}
@@ -104,16 +111,19 @@ func get(from, url string) (int, error) {
 
 // reply is a response that is awaited.
 type reply struct {
-	done   chan struct{} // closed when the rest is there
+	hangUp context.CancelFunc // the client goes away
+	done   chan struct{}      // closed when the rest is there
 	status int
 	err    error
 }
 
 func ask(from, url string) *reply {
-	r := &reply{done: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &reply{hangUp: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
-		r.status, r.err = get(from, url)
+		defer cancel()
+		r.status, r.err = getContext(ctx, from, url)
 	}()
 	return r
 }

@@ -278,6 +278,20 @@ func (r *trapped) end(t *testing.T) error {
 	return ev.Gone.Err
 }
 
+// finish ends a request that is not traced any more, by hanging up.
+func (r *trapped) finish(t *testing.T) {
+	t.Helper()
+	r.reply.hangUp()
+	<-r.reply.done
+	eventually(t, "the service ends the request", func() bool {
+		now, err := r.s.board.ReadSlot(r.slot.i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now.Gen != r.slot.gen || now.State == board.StateFree
+	})
+}
+
 func describe(ev live.Event) string {
 	switch {
 	case ev.Frozen != nil:

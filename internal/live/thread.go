@@ -138,6 +138,9 @@ type Thread struct {
 
 	events chan Event
 	tracer atomic.Int32 // thread id of the tracing goroutine, 0 unless it traces
+	// stopTaken is when, on the clock of package variable began, the stop was
+	// taken that the tracee is in; 0 while it runs.
+	stopTaken atomic.Int64
 
 	mu   sync.Mutex
 	mail mail

@@ -26,6 +26,7 @@ func (t *Thread) trace() {
 	defer close(t.events)
 	t.tracer.Store(int32(unix.Gettid()))
 	defer t.tracer.Store(0)
+	defer t.noteResume()
 	err := t.seize()
 	if err == nil {
 		err = t.follow()
@@ -178,6 +179,7 @@ func (t *Thread) wait() (stop, error) {
 		if gone {
 			return stop{}, ErrGone
 		}
+		t.noteStop()
 		if event == unix.PTRACE_EVENT_STOP {
 			if err := t.groupStop(sig); err != nil {
 				return stop{}, err
@@ -197,6 +199,7 @@ func (t *Thread) wait() (stop, error) {
 // means that the process was continued: then the thread goes on as it was last
 // resumed, or a step would become a run.
 func (t *Thread) groupStop(sig unix.Signal) error {
+	t.noteResume()
 	if sig == unix.SIGTRAP {
 		return t.lost(ptrace(t.resumed, t.tid, 0))
 	}
@@ -206,6 +209,7 @@ func (t *Thread) groupStop(sig unix.Signal) error {
 // cont resumes the tracee, delivering sig unless it is 0.
 func (t *Thread) cont(sig unix.Signal) error {
 	t.resumed = unix.PTRACE_CONT
+	t.noteResume()
 	return t.lost(ptrace(unix.PTRACE_CONT, t.tid, uintptr(sig)))
 }
 

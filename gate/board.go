@@ -22,6 +22,14 @@ const (
 	numCallTexts = 3
 )
 
+// Values of armed. The service turns armedEnding into armedNo when it has put
+// back its own action for SIGTRAP.
+const (
+	armedNo     = 0
+	armedYes    = 1
+	armedEnding = 2
+)
+
 // States of a slot. Written by the service only.
 //
 //	free -> claimed -> offered -> running -> done -> free
@@ -49,7 +57,7 @@ type board struct {
 	abi   uint32 // app, constant
 	size  uint32 // app, constant: unsafe.Sizeof(board{})
 
-	armed    uint32 // agent: 1 while it wants matching requests
+	armed    uint32 // agent: armedYes or armedEnding; app: from armedEnding to armedNo
 	agentPID uint32 // agent: its process id in its own namespace, for "already armed by another agent"
 	lease    int64  // agent: CLOCK_MONOTONIC deadline in ns; past it the service treats itself as disarmed
 	beat     int64  // agent: CLOCK_MONOTONIC time in ns of its last sign of life

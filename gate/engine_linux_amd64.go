@@ -23,20 +23,21 @@ var rules ruleCache
 // it. It is not on the board because the agent has no use for it.
 var abandonedBy [numSlots]uint32
 
-// armed also takes the landing pad away when the agent has gone.
-func armed() bool {
-	if wanted() {
-		return true
-	}
-	if pads.on.Load() {
+// armed reports whether the board has anything but armedNo: one load, and small
+// enough to be inlined into the path of every request.
+func armed() bool { return atomic.LoadUint32(&theBoard.armed) != armedNo }
+
+// currentRules is asked for every request while the board is armed. The first
+// request after the end finds no rules, and takes the landing pad away.
+func currentRules() *ruleSet {
+	if atomic.LoadUint32(&theBoard.armed) != armedYes {
 		removePad()
+		return &noRules
 	}
-	return false
+	return rules.current(&theBoard)
 }
 
-func wanted() bool { return atomic.LoadUint32(&theBoard.armed) == 1 }
-
-func currentRules() *ruleSet { return rules.current(&theBoard) }
+var noRules ruleSet
 
 // offer puts a matching request on the board and waits for the answer. When it
 // returns a trapped Ticket the goroutine is locked to its thread, which the
@@ -45,6 +46,7 @@ func offer(q *Request) Ticket {
 	now := monotonic()
 	if now >= atomic.LoadInt64(&theBoard.lease) {
 		reclaimAll()
+		removePad()
 		return Ticket{}
 	}
 	// The lock comes first: it makes the thread id below stay true, and ours.

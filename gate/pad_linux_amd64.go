@@ -51,8 +51,8 @@ type sigaction struct {
 
 // pads counts the offers that need the pad.
 var pads struct {
-	on    atomic.Bool // pad is installed
 	mu    sync.Mutex
+	on    bool // pad is installed
 	users int
 	old   sigaction // the action to put back
 }
@@ -62,11 +62,11 @@ var pads struct {
 func usePad() bool {
 	pads.mu.Lock()
 	defer pads.mu.Unlock()
-	if !pads.on.Load() {
+	if !pads.on {
 		if !installPad() {
 			return false
 		}
-		pads.on.Store(true)
+		pads.on = true
 	}
 	pads.users++
 	return true
@@ -78,12 +78,17 @@ func unusePad() {
 	pads.users--
 }
 
-// removePad puts the runtime's action back once no thread needs the pad. It is
-// called when the gate is found disarmed.
+// removePad ends what an agent began: once no thread needs the pad, it puts the
+// runtime's action back, and says so on the board, so that the requests that
+// follow cost nothing.
 func removePad() {
 	pads.mu.Lock()
 	defer pads.mu.Unlock()
-	if pads.users > 0 || !pads.on.Load() || wanted() {
+	if pads.users > 0 {
+		return
+	}
+	defer atomic.CompareAndSwapUint32(&theBoard.armed, armedEnding, armedNo)
+	if !pads.on {
 		return
 	}
 	var now sigaction
@@ -93,7 +98,7 @@ func removePad() {
 	if now.handler == padEntry() { // else somebody replaced it, and it is not ours to undo
 		rtSigaction(&pads.old, nil)
 	}
-	pads.on.Store(false)
+	pads.on = false
 }
 
 // installPad replaces the handler in the action that is in force, which is the

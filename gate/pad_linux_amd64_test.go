@@ -143,13 +143,21 @@ func TestPadComesAndGoes(t *testing.T) {
 		t.Errorf("armed: the action is %+v, was %+v", now, before)
 	}
 	unusePad()
-	armed()
+	currentRules()
 	if rtSigaction(nil, &now); now.handler != padEntry() {
 		t.Error("the pad was taken away while armed")
 	}
-	atomic.StoreUint32(&theBoard.armed, 0)
-	armed()
+	atomic.StoreUint32(&theBoard.armed, armedEnding)
+	if !armed() {
+		t.Error("the end would go unnoticed")
+	}
+	if currentRules() != &noRules {
+		t.Error("there are rules after the end")
+	}
 	if rtSigaction(nil, &now); now != before {
 		t.Errorf("disarmed: the action is %+v, was %+v", now, before)
+	}
+	if armed() {
+		t.Error("the end is noticed again and again")
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/remotedbg/remotedbg/dap"
 	"github.com/remotedbg/remotedbg/internal/session"
+	"github.com/remotedbg/remotedbg/internal/watchdog"
 )
 
 // serveGrace is how long the DAP server may take to tell its client that the
@@ -41,12 +42,20 @@ func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) erro
 	}
 	defer listener.Close()
 
+	// Before arming, and ended after the engine: whatever is traced is guarded.
+	guard, err := watchdog.Start(target.pid)
+	if err != nil {
+		return failure{err: err, hint: "the watchdog is this program, started again: look for limits on processes (ulimit -u, pids.max) or a seccomp profile without pidfd_open"}
+	}
+	defer guard.Close()
+
 	progress.log("attaching to " + target.String())
 	engine, err := session.Open(ctx, session.Config{
 		PID:   target.pid,
 		Allow: rules(o),
 		For:   o.duration,
 		Log:   progress.log,
+		Beat:  guard.Beat,
 	})
 	if err != nil {
 		if cause := signalOf(ctx); cause != "" {
@@ -55,11 +64,11 @@ func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) erro
 		}
 		return err // a session.Refusal, which has its hint
 	}
-	return serve(ctx, engine, target, listener, progress, stdout)
+	return serve(ctx, engine, guard, target, listener, progress, stdout)
 }
 
-// serve runs the DAP server on listener until engine or ctx ends.
-func serve(ctx context.Context, engine *session.Engine, target *process, listener net.Listener, progress *progress, stdout io.Writer) error {
+// serve runs the DAP server on listener until engine, guard or ctx ends.
+func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, target *process, listener net.Listener, progress *progress, stdout io.Writer) error {
 	defer engine.Close("the agent is stopping")
 	server, err := dap.NewServer(dap.Config{NewSession: dap.ForEngine(engine), Log: progress.log})
 	if err != nil {
@@ -81,12 +90,17 @@ func serve(ctx context.Context, engine *session.Engine, target *process, listene
 		progress.log(reason + ": letting every request go")
 		err = engine.Close("the agent was stopped (" + reason + ")")
 	case <-engine.Done():
-		if target.exited() {
+		if engine.ProcessGone() || target.exited() {
 			err = failure{
 				err:  fmt.Errorf("%s has exited", target),
 				hint: "attach again when the service is back",
 				code: exitGone,
 			}
+		}
+	case <-guard.Done():
+		err = failure{
+			err:  errors.Join(errors.New("the watchdog has died: without it a hung agent would hold up the service, so the session ends"), engine.Close("the agent's watchdog has died")),
+			hint: "attach again; if it happens again, find out who kills it (out of memory: dmesg)",
 		}
 	case err = <-served:
 		if err == nil {
@@ -94,6 +108,8 @@ func serve(ctx context.Context, engine *session.Engine, target *process, listene
 		}
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	}
+	// Nothing is held any more, and nobody gives a sign of life.
+	err = errors.Join(err, closeGuard(guard))
 	stopServing()
 	select {
 	case <-served:
@@ -101,6 +117,16 @@ func serve(ctx context.Context, engine *session.Engine, target *process, listene
 		progress.log("the IDE's connection did not close in time and is cut")
 	}
 	return err
+}
+
+// closeGuard ends the watchdog, unless its end is what is reported already.
+func closeGuard(guard *watchdog.Guard) error {
+	select {
+	case <-guard.Done():
+		return nil
+	default:
+		return guard.Close()
+	}
 }
 
 func listenOn(o attachOptions) (net.Listener, error) {

@@ -24,6 +24,9 @@ import (
 const (
 	magicWord  = 0x3142_4744_4d45_5201
 	abiVersion = 1
+
+	armedYes    = 1
+	armedEnding = 2
 )
 
 // State is a slot's state as the service writes it.
@@ -119,7 +122,7 @@ func (b *Board) Owner() (int, error) {
 		return 0, err
 	}
 	pid, err := b.mem.Uint32(b.base + uint64(b.l.agentPID))
-	if err != nil || armed == 0 || time.Duration(lease) < Now() {
+	if err != nil || armed != armedYes || time.Duration(lease) < Now() {
 		return 0, err
 	}
 	return int(pid), nil
@@ -142,7 +145,7 @@ func (b *Board) Arm(agentPID int, rules []Rule, lease time.Duration) error {
 	if err := b.Renew(lease); err != nil {
 		return err
 	}
-	return b.mem.PutUint32(b.base+uint64(b.l.armed), 1)
+	return b.mem.PutUint32(b.base+uint64(b.l.armed), armedYes)
 }
 
 // Renew moves the lease's end and gives a sign of life.
@@ -158,9 +161,10 @@ func (b *Board) Beat() error {
 	return b.mem.PutUint64(b.base+uint64(b.l.beat), uint64(Now()))
 }
 
-// Disarm turns the gate off and ends the lease.
+// Disarm turns the gate off and ends the lease. The service notices at its next
+// request, puts back what arming changed, and clears the word itself.
 func (b *Board) Disarm() error {
-	if err := b.mem.PutUint32(b.base+uint64(b.l.armed), 0); err != nil {
+	if err := b.mem.PutUint32(b.base+uint64(b.l.armed), armedEnding); err != nil {
 		return err
 	}
 	return b.Renew(0)

@@ -36,7 +36,8 @@ type Image struct {
 	DebugCall   Range // runtime.debugCallV2
 	DebugCall32 Range // its frame of at most 32 bytes, where the injected call is made
 
-	Runtime RuntimeLayout
+	Runtime    RuntimeLayout
+	Goroutines GoroutineLayout
 
 	boardAddr, journalAddr uint64
 	boardType              *dwarf.StructType
@@ -98,10 +99,13 @@ func (img *Image) findSymbols(f *elf.File) error {
 	if err != nil {
 		return fmt.Errorf("read symbols: %w", err)
 	}
+	var allgs Range
 	want := map[string]*Range{
-		gatePackage + ".park": &img.Park,
-		"runtime.debugCallV2": &img.DebugCall,
-		"debugCall32":         &img.DebugCall32,
+		gatePackage + ".park":       &img.Park,
+		"runtime.debugCallV2":       &img.DebugCall,
+		"debugCall32":               &img.DebugCall32,
+		"runtime.allgs":             &allgs,
+		"runtime.waitReasonStrings": &img.Goroutines.Reasons,
 	}
 	for _, s := range syms {
 		switch s.Name {
@@ -124,6 +128,7 @@ func (img *Image) findSymbols(f *elf.File) error {
 			return fmt.Errorf("symbol %s: not in the binary", name)
 		}
 	}
+	img.Goroutines.AllGs = allgs.Start
 	return nil
 }
 
@@ -164,7 +169,8 @@ func (img *Image) findLayout(f *elf.File) error {
 	case img.boardType == nil || img.journalType == nil:
 		return ErrNoGate
 	}
-	img.Runtime, err = newRuntimeLayout(types)
+	img.Runtime, img.Goroutines.WaitReason, err = newRuntimeLayout(types)
+	img.Goroutines.Status = img.Runtime.GStatus
 	return err
 }
 

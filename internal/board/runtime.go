@@ -17,12 +17,19 @@ type RuntimeLayout struct {
 	PStatus                             uint64 // runtime.p
 }
 
+// GoroutineLayout says where the runtime keeps its list of goroutines and what
+// each waits for.
+type GoroutineLayout struct {
+	AllGs              uint64 // address of runtime.allgs, a []*g
+	Reasons            Range  // runtime.waitReasonStrings, a [...]string
+	Status, WaitReason uint64 // runtime.g: atomicstatus, waitreason
+}
+
 // runtimeTypes are the structures that RuntimeLayout is about.
 var runtimeTypes = []string{"runtime.g", "runtime.m", "runtime.p"}
 
 // newRuntimeLayout reads the offsets from the types found, by name.
-func newRuntimeLayout(found map[string]*dwarf.StructType) (RuntimeLayout, error) {
-	var l RuntimeLayout
+func newRuntimeLayout(found map[string]*dwarf.StructType) (l RuntimeLayout, waitReason uint64, err error) {
 	for _, f := range []struct {
 		typ, field string
 		off        *uint64
@@ -35,16 +42,17 @@ func newRuntimeLayout(found map[string]*dwarf.StructType) (RuntimeLayout, error)
 		{"runtime.m", "p", &l.MP},
 		{"runtime.m", "curg", &l.MCurg},
 		{"runtime.p", "status", &l.PStatus},
+		{"runtime.g", "waitreason", &waitReason},
 	} {
 		st := found[f.typ]
 		if st == nil {
-			return l, fmt.Errorf("read DWARF: no type %s", f.typ)
+			return l, 0, fmt.Errorf("read DWARF: no type %s", f.typ)
 		}
 		r := &fieldReader{t: st}
 		*f.off = uint64(r.off(f.field))
 		if len(r.errs) > 0 {
-			return l, fmt.Errorf("read DWARF: %w: this Go version is newer than this agent knows", r.errs[0])
+			return l, 0, fmt.Errorf("read DWARF: %w: this Go version is newer than this agent knows", r.errs[0])
 		}
 	}
-	return l, nil
+	return l, waitReason, nil
 }

@@ -186,6 +186,9 @@ func (r *request) syncBreakpoints() {
 		return
 	}
 	t := r.group.Selected
+	if ok, _ := t.Valid(); !ok {
+		return // it is just ending
+	}
 	want := make(map[uint64]int)
 	for _, b := range r.session.verified() {
 		for _, a := range b.addrs {
@@ -202,13 +205,13 @@ func (r *request) syncBreakpoints() {
 			continue
 		}
 		if err := t.ClearBreakpoint(addr); err != nil {
-			r.session.output(fmt.Sprintf("%s: breakpoint %d cannot be removed: %v", r.info.Name(), id, err))
+			r.session.output(fmt.Sprintf("%s: breakpoint %d cannot be removed: %v", r.name, id, err))
 		}
 	}
 	for addr, id := range want {
 		if _, err := t.SetBreakpoint(id, addr, proc.UserBreakpoint, nil); err != nil {
 			file, line, _ := t.BinInfo().PCToLine(addr)
-			r.session.output(fmt.Sprintf("%s: breakpoint %d (%s:%d) cannot be set: %v", r.info.Name(), id, filepath.Base(file), line, err))
+			r.session.output(fmt.Sprintf("%s: breakpoint %d (%s:%d) cannot be set: %v", r.name, id, filepath.Base(file), line, err))
 		}
 	}
 	r.proc.Refresh()

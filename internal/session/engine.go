@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-delve/delve/pkg/proc"
 	"github.com/remotedbg/remotedbg/internal/backend"
 	"github.com/remotedbg/remotedbg/internal/board"
 	"github.com/remotedbg/remotedbg/internal/live"
+	"github.com/remotedbg/remotedbg/internal/recovery"
+	"github.com/remotedbg/remotedbg/internal/stall"
 	"github.com/remotedbg/remotedbg/internal/vmem"
 )
 
@@ -36,6 +39,8 @@ type Engine struct {
 	live  *live.Process
 	text  *textMap
 
+	goroutines *stall.Reader // nil if they cannot be read: no stall guard
+
 	brain   sync.Mutex // whoever calls Delve holds it
 	bi      *proc.BinaryInfo
 	symbols *backend.Process // for looking up addresses while nothing is in flight
@@ -49,6 +54,8 @@ type Engine struct {
 	lastID   RequestID
 	changed  chan struct{} // closed and replaced when a request has gone
 
+	processGone atomic.Bool
+
 	stop chan struct{} // closed by Close: the loops end
 	done chan struct{} // closed at the very end
 }
@@ -56,8 +63,9 @@ type Engine struct {
 // Open loads the symbols of cfg.PID, finds the board and arms the gate. The
 // service is not stopped. A failure is a *Refusal, which has a hint.
 func Open(ctx context.Context, cfg Config) (*Engine, error) {
-	if cfg.Log == nil {
-		cfg.Log = func(string) {}
+	cfg.setDefaults()
+	if cfg.Beat == nil {
+		cfg.Beat = func() {}
 	}
 	e := &Engine{
 		cfg: cfg, mem: vmem.Process{PID: cfg.PID},
@@ -77,6 +85,10 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if err := recovery.CheckOwner(e.board); err != nil { // loading takes its time
+		return nil, refuse(cfg.PID, fmt.Sprintf("arm process %d", cfg.PID), err)
+	}
+	cfg.Beat()
 	end := board.Now() + cfg.For
 	if err := e.board.Arm(os.Getpid(), boardRules(cfg.Allow), e.lease(end)); err != nil {
 		return nil, refuse(cfg.PID, fmt.Sprintf("arm process %d", cfg.PID), err)
@@ -95,14 +107,17 @@ func (e *Engine) find() error {
 	if e.board, err = board.Open(e.mem, e.img); err != nil {
 		return err
 	}
-	owner, err := e.board.Owner()
-	if err != nil {
+	if err := recovery.CheckOwner(e.board); err != nil {
 		return err
 	}
-	if owner != 0 {
-		return fmt.Errorf("%w: its process id is %d", board.ErrArmed, owner)
+	if err := live.CheckBreakpoints(); err != nil {
+		return err
 	}
-	return live.CheckBreakpoints()
+	report, err := recovery.Heal(e.cfg.PID, e.board)
+	if lines := report.Lines(); len(lines) > 0 {
+		e.cfg.Log("left behind by an earlier agent: " + report.String())
+	}
+	return err
 }
 
 // load reads the symbols and makes the first target, which warms Delve up (line
@@ -133,6 +148,9 @@ func (e *Engine) load() error {
 		Func:      e.text.bounds,
 		NoFreeze:  e.text.noFreeze,
 	}
+	if e.goroutines, err = stall.NewReader(e.mem, e.img.Goroutines); err != nil {
+		e.cfg.Log(fmt.Sprintf("no stall guard: %v", err))
+	}
 	e.cfg.Log(fmt.Sprintf("loaded symbols in %v", time.Since(began).Round(time.Millisecond)))
 	return nil
 }
@@ -161,6 +179,10 @@ func (e *Engine) Reason() string {
 	defer e.mu.Unlock()
 	return e.reason
 }
+
+// ProcessGone says whether the engine ended because the process has exited.
+// Valid after Done.
+func (e *Engine) ProcessGone() bool { return e.processGone.Load() }
 
 // releaseTimeout bounds the wait for requests to be let go of. Each takes a few
 // hundred microseconds unless its thread is blocked in the kernel.

@@ -22,7 +22,7 @@ func (r *request) begin(fr *live.Frozen) outcome {
 	defer e.brain.Unlock()
 	if err := r.bindTarget(fr); err != nil {
 		r.thread.Release()
-		r.session.output(fmt.Sprintf("%s: no Delve target: %v; it runs on", r.info.Name(), err))
+		r.session.output(fmt.Sprintf("%s: no Delve target: %v; it runs on", r.name, err))
 		return outcome{err: proc.ErrProcessDetached}
 	}
 	r.syncBreakpoints()
@@ -153,7 +153,7 @@ func (r *request) passed(p live.Passed) {
 	if fn != nil {
 		name = fn.Name
 	}
-	r.session.output(fmt.Sprintf("%s passed %s (%s:%d) without stopping: the Go runtime cannot park it there (%s)", r.info.Name(), name, filepath.Base(file), line, p.Why))
+	r.session.output(fmt.Sprintf("%s passed %s (%s:%d) without stopping: the Go runtime cannot park it there (%s)", r.name, name, filepath.Base(file), line, p.Why))
 }
 
 // pauseLater arranges for a request that is blocked or inside the runtime to
@@ -169,10 +169,10 @@ func (r *request) pauseLater(p live.Passed) {
 		return
 	}
 	if err != nil {
-		r.session.output(fmt.Sprintf("%s cannot be paused now: %s, and its stack cannot be read: %v", r.info.Name(), p.Why, err))
+		r.session.output(fmt.Sprintf("%s cannot be paused now: %s, and its stack cannot be read: %v", r.name, p.Why, err))
 		return
 	}
-	r.session.output(fmt.Sprintf("%s is blocked below %s: it will stop when it gets back there", r.info.Name(), where))
+	r.session.output(fmt.Sprintf("%s is blocked below %s: it will stop when it gets back there", r.name, where))
 	if r.group == nil {
 		r.pauseAddr = addr
 		r.thread.SetStops(append([]uint64{addr}, r.session.addresses()...))

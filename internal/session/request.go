@@ -12,6 +12,7 @@ import (
 	"github.com/remotedbg/remotedbg/internal/backend"
 	"github.com/remotedbg/remotedbg/internal/board"
 	"github.com/remotedbg/remotedbg/internal/live"
+	"github.com/remotedbg/remotedbg/internal/stall"
 )
 
 // requestState is where a request stands.
@@ -39,7 +40,11 @@ type request struct {
 	session *Session
 	slot    board.Slot
 	thread  *live.Thread
+	id      RequestID
+	name    string       // Request.Name, which never changes
 	cmds    chan command // capacity 1: sent only when the state goes from frozen to running
+
+	stall *stall.Watch // used by run only; nil: not watched
 
 	// Guarded by Engine.mu.
 	info  Request
@@ -77,7 +82,8 @@ func (e *Engine) newRequest(ses *Session, s board.Slot, tid int) (*request, erro
 	}
 	e.lastID++
 	r.info = Request{ID: e.lastID, Method: method, Path: path, Client: addr, Since: time.Now()}
-	e.requests[r.info.ID] = r
+	r.id, r.name = r.info.ID, r.info.Name()
+	e.requests[r.id] = r
 	r.thread = live.Seize(e.live, tid, boardSlot{e.board, s.Index, s.Gen}, plan)
 	ses.queue.put(Event{Kind: EventStarted, Request: r.info})
 	go r.run()
@@ -115,8 +121,11 @@ func (r *request) run() {
 	}
 	out := r.begin(fr)
 	for out.err == nil || !out.gone() {
-		r.settle(out)
-		cmd, ok := r.nextCommand()
+		if !r.settle(out) {
+			out = r.move(commandContinue)
+			continue
+		}
+		cmd, ok := r.hold()
 		if !ok {
 			return
 		}
@@ -147,23 +156,9 @@ func (r *request) lost(g live.Gone) {
 	if now, err := r.e.board.ReadSlot(r.slot.Index); err == nil && now.Gen == r.slot.Gen && now.State == board.StateOffered {
 		r.e.decline(r.slot, r.thread.TID()) // it still waits for the answer
 	}
-	text := fmt.Sprintf("request %d runs on without the debugger: %v", r.info.ID, g.Err)
+	text := fmt.Sprintf("request %d runs on without the debugger: %v", r.id, g.Err)
 	r.e.cfg.Log(text)
 	r.session.output(text)
-}
-
-// nextCommand waits, with the request frozen, for what to do; false if it was
-// let go of or its process has ended.
-func (r *request) nextCommand() (command, bool) {
-	select {
-	case cmd := <-r.cmds:
-		return cmd, true
-	case ev := <-r.thread.Events(): // only Gone can come
-		if ev.Gone != nil {
-			r.lost(*ev.Gone)
-		}
-		return 0, false
-	}
 }
 
 // finish takes the request off the list.
@@ -172,11 +167,13 @@ func (r *request) finish() {
 	e.mu.Lock()
 	r.state = requestGone // from here on nobody looks at the target
 	r.info.Frozen = false
+	info := r.info
 	e.mu.Unlock()
-	r.session.queue.put(Event{Kind: EventExited, Request: r.info})
-	e.cfg.Log(fmt.Sprintf("request %d released after %v: %s", r.info.ID, time.Since(r.info.Since).Round(time.Millisecond), r.info.Name()))
+
+	r.session.queue.put(Event{Kind: EventExited, Request: info})
+	e.cfg.Log(fmt.Sprintf("request %d released after %v: %s", r.id, time.Since(info.Since).Round(time.Millisecond), r.name))
 	e.mu.Lock()
-	delete(e.requests, r.info.ID)
+	delete(e.requests, r.id)
 	close(e.changed)
 	e.changed = make(chan struct{})
 	e.mu.Unlock()
@@ -197,17 +194,25 @@ func (o outcome) gone() bool {
 	return errors.As(o.err, &exited) || errors.Is(o.err, proc.ErrProcessDetached)
 }
 
-// settle announces that the request is frozen.
-func (r *request) settle(out outcome) {
+// settle announces that the request is frozen. It answers false if it may not
+// be, since as many are as the budget allows.
+func (r *request) settle(out outcome) bool {
 	r.e.mu.Lock()
+	if !r.e.mayFreeze() {
+		r.e.mu.Unlock()
+		r.session.output(fmt.Sprintf("%s passed %s without stopping: %d requests are stopped, the most that --max-frozen allows", r.name, out.where, r.e.cfg.MaxFrozen))
+		return false
+	}
 	r.state = requestFrozen
 	r.info.Frozen = true
 	info := r.info
 	r.e.mu.Unlock()
+	r.watchStall()
 	ev := Event{Kind: EventStopped, Request: info, Reason: out.reason, BreakpointIDs: out.ids}
 	if out.err != nil {
 		ev.Text = out.err.Error()
 	}
 	r.session.queue.put(ev)
-	r.e.cfg.Log(fmt.Sprintf("request %d stopped (%s): %s at %s", info.ID, out.reason, info.Name(), out.where))
+	r.e.cfg.Log(fmt.Sprintf("request %d stopped (%s): %s at %s", r.id, out.reason, r.name, out.where))
+	return true
 }

@@ -24,6 +24,18 @@ type Config struct {
 	Allow []Rule        // at least one
 	For   time.Duration // finite; the engine ends by itself after it
 	Log   func(string)  // progress, one line each, may be nil; called from any goroutine
+
+	// Budgets; 0 means the default.
+	MaxHold    time.Duration // how long a request is frozen at one stop
+	MaxFrozen  int           // how many are frozen at the same time; further matches pass
+	StallGuard int           // how many more waiting goroutines thaw a request; StallGuardOff: none do
+
+	// Beat is the sign of life for a watchdog, may be nil. It is called every
+	// 100 ms from just before the gate is armed until Done, by one goroutine,
+	// and not while a thread of the service has been stopped for longer than
+	// it ever should: whoever misses it for 500 ms does well to kill this
+	// process. It must not block.
+	Beat func()
 }
 
 // RequestID names one gated request for the life of an Engine. It is the

@@ -41,6 +41,7 @@ func (e *Engine) watch(end time.Duration) {
 		select {
 		case <-e.stop:
 			e.declineAll(w.slots)
+			w.beatUntilDone()
 			return
 		case <-tick.C:
 		}
@@ -59,6 +60,7 @@ type watcher struct {
 	slots        []board.Slot
 	scratch      []byte
 	offers       []*offer // by slot
+	stuck        bool     // a thread is stopped for too long, and that was logged
 }
 
 // fail ends the engine from its own watch.
@@ -66,6 +68,7 @@ func (w *watcher) fail(why string) {
 	go w.e.Close(why)
 	<-w.e.stop
 	w.e.declineAll(w.slots)
+	w.beatUntilDone()
 }
 
 // look reads the board once, acts on it, and says why the engine must end, if
@@ -85,7 +88,7 @@ func (w *watcher) look() (why string) {
 	}
 	if now >= w.beatAt {
 		w.beatAt = now + beatEvery
-		if err := e.board.Beat(); err != nil {
+		if err := w.beat(); err != nil {
 			return e.unreachable(err)
 		}
 	}
@@ -99,6 +102,7 @@ func (w *watcher) look() (why string) {
 // unreachable says why the board cannot be reached any more.
 func (e *Engine) unreachable(err error) string {
 	if errors.Is(err, unix.ESRCH) {
+		e.processGone.Store(true)
 		return fmt.Sprintf("process %d has exited", e.cfg.PID)
 	}
 	return fmt.Sprintf("process %d cannot be reached any more: %v", e.cfg.PID, err)

@@ -85,3 +85,28 @@ func (p Process) PutUint32(addr uint64, v uint32) error {
 	_, err := p.WriteMemory(addr, b[:])
 	return err
 }
+
+// maxVectors is UIO_MAXIOV: the most ranges that one call reads.
+const maxVectors = 1024
+
+// ReadEach reads size bytes at offset behind each of addrs, one after the other
+// into the result, with one system call for a thousand of them.
+func (p Process) ReadEach(addrs []uint64, offset uint64, size int) ([]byte, error) {
+	buf := make([]byte, len(addrs)*size)
+	remote := make([]unix.RemoteIovec, 0, min(len(addrs), maxVectors))
+	for done := 0; done < len(addrs); {
+		batch := addrs[done:min(done+maxVectors, len(addrs))]
+		remote = remote[:0]
+		for _, a := range batch {
+			remote = append(remote, unix.RemoteIovec{Base: uintptr(a + offset), Len: size})
+		}
+		part := buf[done*size : (done+len(batch))*size]
+		local := []unix.Iovec{{Base: &part[0], Len: uint64(len(part))}}
+		n, err := unix.ProcessVMReadv(p.PID, local, remote, 0)
+		if _, err := checkCount("read", batch[0], n, len(part), err); err != nil {
+			return nil, err
+		}
+		done += len(batch)
+	}
+	return buf, nil
+}

@@ -1,0 +1,58 @@
+//go:build linux && amd64
+
+package session
+
+import (
+	"fmt"
+	"time"
+)
+
+// stuckAfter is how long a thread of the service may be in one ptrace-stop
+// before the agent counts as hung. Stops take microseconds; this allows for a
+// machine that is busy, and with the watchdog's 500 ms it keeps what a hung
+// agent can cost the service under a second.
+const stuckAfter = 250 * time.Millisecond
+
+// beat gives the two signs of life: on the board, by which a frozen request
+// judges whether the agent has died, and to the watchdog, which is to act when
+// the agent still runs but does not serve the threads that it traces.
+func (w *watcher) beat() error {
+	err := w.e.board.Beat()
+	tid, stopped := w.e.longestStop()
+	if stopped < stuckAfter {
+		w.stuck = false
+		w.e.cfg.Beat()
+		return err
+	}
+	if !w.stuck {
+		w.stuck = true
+		w.e.cfg.Log(fmt.Sprintf("thread %d of the service has been stopped for %v: the watchdog is not told that this agent lives", tid, stopped.Round(time.Millisecond)))
+	}
+	return err
+}
+
+// beatUntilDone goes on with it while Close lets go of the requests.
+func (w *watcher) beatUntilDone() {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		_ = w.beat() // fails if the process is gone, and then Close finds out
+		select {
+		case <-w.e.done:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// longestStop finds the thread that has been in its ptrace-stop for longest.
+func (e *Engine) longestStop() (tid int, stopped time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.requests {
+		if d := r.thread.StoppedFor(); d > stopped {
+			tid, stopped = r.thread.TID(), d
+		}
+	}
+	return tid, stopped
+}

@@ -1,0 +1,174 @@
+//go:build linux && amd64
+
+// Package stall notices that a service suffers from a frozen request: that
+// goroutines pile up on locks, channels or semaphores behind it.
+//
+// It reads the runtime's list of goroutines in the live process, with a few
+// system calls however many there are, and compares what they wait for with
+// what they waited for when the request froze. It knows nothing of requests,
+// and neither stops nor changes anything. It has no goroutines; a Watch is used
+// by one at a time.
+package stall
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/remotedbg/remotedbg/internal/board"
+	"github.com/remotedbg/remotedbg/internal/vmem"
+)
+
+// Default is how many more goroutines than at the freeze may wait.
+const Default = 24
+
+// confirm is how many looks in a row must show it: traffic makes single ones
+// peak.
+const confirm = 3
+
+// Watch looks after one freeze.
+type Watch struct {
+	r         *Reader
+	threshold int
+	before    counts
+	over      int // looks in a row that were past the threshold
+}
+
+// counts is how many goroutines wait, by reason (runtime.waitReason).
+type counts map[uint8]int
+
+// New notes what the goroutines wait for now. threshold is the number of
+// additional ones that is too many.
+func (r *Reader) New(threshold int) (*Watch, error) {
+	before, err := r.count()
+	if err != nil {
+		return nil, err
+	}
+	return &Watch{r: r, threshold: threshold, before: before}, nil
+}
+
+// Look compares with now. If goroutines have piled up it says what they wait
+// for: "37 goroutines wait for sync.Mutex.Lock since the stop".
+func (w *Watch) Look() (evidence string, err error) {
+	now, err := w.r.count()
+	if err != nil {
+		return "", err
+	}
+	type pile struct{ reason, more int }
+	var piles []pile
+	total := 0
+	for reason, n := range now {
+		if more := n - w.before[reason]; more > 0 {
+			piles = append(piles, pile{int(reason), more})
+			total += more
+		}
+	}
+	if total < w.threshold {
+		w.over = 0
+		return "", nil
+	}
+	if w.over++; w.over < confirm {
+		return "", nil
+	}
+	slices.SortFunc(piles, func(a, b pile) int { return cmp.Or(b.more-a.more, a.reason-b.reason) })
+	var parts []string
+	for _, p := range piles {
+		parts = append(parts, fmt.Sprintf("%d goroutines wait for %s", p.more, w.r.reasons[p.reason]))
+	}
+	return strings.Join(parts, ", ") + " since the stop", nil
+}
+
+// Reader reads the goroutines of one process.
+type Reader struct {
+	mem     vmem.Process
+	l       board.GoroutineLayout
+	reasons map[int]string // the ones that count
+}
+
+// behindOthers are the reasons for which a goroutine waits for another one,
+// which may be the frozen one. Not in it: I/O, sleep, and the runtime's own.
+// "select" is, since waiting for a pooled connection is one, and so are idle
+// workers, which are there before the freeze.
+var behindOthers = []string{
+	"chan receive", "chan send", "select", "semacquire", "sync.Cond.Wait", "sync.Mutex.Lock",
+	"sync.RWMutex.RLock", "sync.RWMutex.Lock", "sync.WaitGroup.Wait",
+}
+
+// NewReader reads the names of the wait reasons, whose numbers differ between Go
+// versions.
+func NewReader(mem vmem.Process, l board.GoroutineLayout) (*Reader, error) {
+	r := &Reader{mem: mem, l: l, reasons: make(map[int]string)}
+	const stringSize, longest = 16, 64
+	for i := 0; l.Reasons.Start+uint64(i)*stringSize < l.Reasons.End; i++ {
+		addr := l.Reasons.Start + uint64(i)*stringSize
+		ptr, err := mem.Uint64(addr)
+		if err != nil {
+			return nil, err
+		}
+		n, err := mem.Uint64(addr + 8)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 || n > longest {
+			continue
+		}
+		name := make([]byte, n)
+		if _, err := mem.ReadMemory(name, ptr); err != nil {
+			return nil, err
+		}
+		if slices.Contains(behindOthers, string(name)) {
+			r.reasons[i] = string(name)
+		}
+	}
+	if len(r.reasons) == 0 {
+		return nil, fmt.Errorf("the runtime's wait reasons cannot be read")
+	}
+	return r, nil
+}
+
+// maxGoroutines bounds what one look reads; more are not looked at.
+const maxGoroutines = 200_000
+
+// count looks at every goroutine once. They run meanwhile: the list only grows,
+// and a g is never freed, so every address stays readable.
+func (r *Reader) count() (counts, error) {
+	// The length first: should the list move in between, the new one is as
+	// long at least.
+	n, err := r.mem.Uint64(r.l.AllGs + 8)
+	if err != nil {
+		return nil, err
+	}
+	ptr, err := r.mem.Uint64(r.l.AllGs)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]byte, 8*min(n, maxGoroutines))
+	if _, err := r.mem.ReadMemory(list, ptr); err != nil {
+		return nil, err
+	}
+	gs := make([]uint64, len(list)/8)
+	for i := range gs {
+		gs[i] = binary.LittleEndian.Uint64(list[8*i:])
+	}
+	// One span from the status to the reason in each g: they lie within some
+	// hundred bytes.
+	first := min(r.l.Status, r.l.WaitReason)
+	size := int(max(r.l.Status+4, r.l.WaitReason+1) - first)
+	spans, err := r.mem.ReadEach(gs, first, size)
+	if err != nil {
+		return nil, err
+	}
+	const waiting, scan = 4, 0x1000 // _Gwaiting, _Gscan (runtime/runtime2.go)
+	c := make(counts)
+	for i := range gs {
+		span := spans[i*size:]
+		status := binary.LittleEndian.Uint32(span[r.l.Status-first:])
+		reason := span[r.l.WaitReason-first]
+		if status&^scan == waiting && r.reasons[int(reason)] != "" {
+			c[reason]++
+		}
+	}
+	return c, nil
+}

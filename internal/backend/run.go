@@ -5,7 +5,9 @@ package backend
 import (
 	"cmp"
 	"slices"
+	"strings"
 
+	"github.com/go-delve/delve/pkg/astutil"
 	"github.com/go-delve/delve/pkg/proc"
 	"github.com/remotedbg/remotedbg/internal/live"
 )
@@ -124,14 +126,30 @@ func (p *Process) plan() live.Plan {
 	})
 	plan := live.Plan{Stops: make([]uint64, 0, len(all))}
 	for _, e := range all {
-		plan.Stops = append(plan.Stops, e.addr)
+		if frameBound(p.bps.M[e.addr]) {
+			plan.Frame = append(plan.Frame, e.addr)
+		} else {
+			plan.Stops = append(plan.Stops, e.addr)
+		}
 	}
-	if stepping && len(plan.Stops) > live.HardwareSlots {
+	if stepping && len(all) > live.HardwareSlots {
 		pc := p.thread.regs.PC()
 		plan.Within = p.cfg.Func(pc)
-		plan.Fallback = nearest(plan.Stops, plan.Within, pc)
+		plan.Fallback = nearest(plan.Frame, plan.Within, pc)
 	}
 	return plan
+}
+
+// frameBound says whether bp can only be hit in a frame that is on the stack
+// already: Delve gives the breakpoints for the lines of the function being
+// stepped, and for its return, a condition on runtime.frameoff.
+func frameBound(bp *proc.Breakpoint) bool {
+	for _, b := range bp.Breaklets {
+		if b.Kind != proc.NextBreakpoint || !strings.Contains(astutil.ExprToString(b.Cond), "runtime.frameoff") {
+			return false
+		}
+	}
+	return true
 }
 
 // nearest chooses what to watch when stepping through a function takes too

@@ -81,11 +81,11 @@ func (t *Thread) advanceFree(running bool) (Cause, uint64, error) {
 		if err != nil {
 			return 0, 0, t.lost(err)
 		}
-		if slices.Contains(t.plan.Stops, regs.Rip) {
+		if t.wanted(regs.Rip) {
 			return CauseStop, regs.Rip, nil
 		}
 	}
-	rearm := func() { t.arm(t.plan.Stops) }
+	rearm := func() { t.arm(slices.Concat(t.plan.Stops, t.plan.Frame)) }
 	never := func(Regs) bool { return false }
 	if running {
 		return t.runTo(rearm, never)
@@ -150,7 +150,7 @@ func (t *Thread) runTo(rearm func(), until func(Regs) bool) (Cause, uint64, erro
 			if until(regs) {
 				return 0, 0, nil
 			}
-			if slices.Contains(t.plan.Stops, regs.Rip) {
+			if t.wanted(regs.Rip) {
 				return CauseStop, regs.Rip, nil
 			}
 			if err := t.contPast(); err != nil {
@@ -214,7 +214,8 @@ func (t *Thread) advanceWithin() (Cause, uint64, error) {
 		if callee.fault {
 			return t.leave()
 		}
-		if slices.Contains(t.plan.Stops, callee.regs.Rip) {
+		recursion := callee.ret != 0 && callee.regs.Rip == t.plan.Within[0]
+		if slices.Contains(t.plan.Stops, callee.regs.Rip) || !recursion && t.wanted(callee.regs.Rip) {
 			return CauseStop, callee.regs.Rip, nil
 		}
 		_, pause, err := t.readMail(func() {})
@@ -225,12 +226,12 @@ func (t *Thread) advanceWithin() (Cause, uint64, error) {
 			return CausePause, 0, nil
 		}
 		switch {
-		case callee.ret != 0 && !within(t.plan.Within, callee.regs.Rip), callee.ret != 0 && callee.regs.Rip == t.plan.Within[0]:
-			cause, addr, err := t.runOver(callee)
+		case callee.ret != 0 && !within(t.plan.Within, callee.regs.Rip), recursion:
+			cause, addr, err := t.runOver(callee, t.overStops)
 			if err != nil || cause != 0 {
 				return cause, addr, err
 			}
-			if slices.Contains(t.plan.Stops, callee.ret) {
+			if t.wanted(callee.ret) {
 				return CauseStop, callee.ret, nil
 			}
 			steps += overCost
@@ -239,24 +240,23 @@ func (t *Thread) advanceWithin() (Cause, uint64, error) {
 			return t.leave()
 		}
 	}
-	t.plan.Stops = append(slices.Clone(t.plan.Fallback), t.plan.Stops...)
+	t.plan.Stops = slices.Concat(t.plan.Fallback, t.plan.Stops)
 	return t.advanceFree(false)
 }
 
 // leave lets a thread run that goes away from the function being stepped, by a
 // panic or a jump: what is outside matters most, then where the function ends.
 func (t *Thread) leave() (Cause, uint64, error) {
-	slices.SortStableFunc(t.plan.Stops, func(a, b uint64) int {
-		switch inA, inB := within(t.plan.Within, a), within(t.plan.Within, b); {
-		case inA && inB:
-			return cmp.Compare(b, a)
-		case inA:
-			return 1
-		case inB:
-			return -1
+	var outside, inside []uint64
+	for _, a := range slices.Concat(t.plan.Stops, t.plan.Frame) {
+		if within(t.plan.Within, a) {
+			inside = append(inside, a)
+		} else {
+			outside = append(outside, a)
 		}
-		return 0
-	})
+	}
+	slices.SortFunc(inside, func(a, b uint64) int { return cmp.Compare(b, a) })
+	t.plan.Stops, t.plan.Frame = append(outside, inside...), nil
 	return t.advanceFree(false)
 }
 
@@ -282,7 +282,7 @@ func (t *Thread) advanceToText() (Cause, uint64, error) {
 			return CausePause, 0, nil
 		}
 		if at.ret != 0 && t.plan.OverText(at.regs.Rip) {
-			cause, addr, err := t.runOver(at)
+			cause, addr, err := t.runOver(at, t.overStops)
 			if err != nil || cause != 0 {
 				return cause, addr, err
 			}
@@ -295,11 +295,16 @@ func (t *Thread) advanceToText() (Cause, uint64, error) {
 	return t.advanceFree(false)
 }
 
+// wanted says whether pc is one of the plan's stops.
+func (t *Thread) wanted(pc uint64) bool {
+	return slices.Contains(t.plan.Stops, pc) || slices.Contains(t.plan.Frame, pc)
+}
+
 // runOver runs a function that was just entered until it returns (cause 0) or
-// one of the Stops is reached. The return is told from that of a recursive call
+// one of the stops is reached that watch names for it. The return is told from that of a recursive call
 // by the stack depth, counted from the stack's upper end: the runtime may move
 // the stack meanwhile (runtime/stack.go, copystack) and keeps that distance.
-func (t *Thread) runOver(c stepped) (Cause, uint64, error) {
+func (t *Thread) runOver(c stepped, watch func(stepped) []uint64) (Cause, uint64, error) {
 	g, err := t.proc.Mem.Uint64(c.regs.Fs_base + t.proc.GOffset)
 	if err != nil {
 		return 0, 0, err
@@ -309,7 +314,7 @@ func (t *Thread) runOver(c stepped) (Cause, uint64, error) {
 		return 0, 0, err
 	}
 	depth := hi - (c.regs.Rsp + 8)
-	cause, addr, err := t.runFrom(func() { t.arm(t.overStops(c)) }, func(regs Regs) bool {
+	cause, addr, err := t.runFrom(func() { t.arm(append([]uint64{c.ret}, watch(c)...)) }, func(regs Regs) bool {
 		if regs.Rip != c.ret {
 			return false
 		}
@@ -320,9 +325,10 @@ func (t *Thread) runOver(c stepped) (Cause, uint64, error) {
 	return cause, addr, err
 }
 
-// overStops says what to watch while the callee c runs, the most important
-// first: its return; stops inside it (where a step into it ends); other stops
-// outside the function being stepped; and those inside, for recursion.
+// overStops says what to watch besides its return while the callee c runs, the
+// most important first: stops inside it, where a step into it ends; other stops
+// outside the function being stepped; stops inside that, for recursion; and
+// where the frame returns to, for a panic.
 func (t *Thread) overStops(c stepped) []uint64 {
 	callee := t.proc.Func(c.regs.Rip)
 	rank := func(a uint64) int {
@@ -336,8 +342,12 @@ func (t *Thread) overStops(c stepped) []uint64 {
 	}
 	stops := slices.Clone(t.plan.Stops)
 	slices.SortStableFunc(stops, func(a, b uint64) int { return rank(a) - rank(b) })
-	stops = slices.DeleteFunc(stops, func(a uint64) bool { return a == c.ret })
-	return append([]uint64{c.ret}, stops...)
+	for _, a := range t.plan.Frame {
+		if !within(t.plan.Within, a) {
+			stops = append(stops, a)
+		}
+	}
+	return slices.DeleteFunc(stops, func(a uint64) bool { return a == c.ret })
 }
 
 // stepped is where a single-step led.
@@ -353,6 +363,11 @@ func (t *Thread) step() (stepped, error) {
 	if err != nil {
 		return stepped{}, t.lost(err)
 	}
+	return t.stepFrom(before)
+}
+
+// stepFrom is step for a tracee whose registers are known.
+func (t *Thread) stepFrom(before Regs) (stepped, error) {
 	fault, err := t.stepOver()
 	if err != nil {
 		return stepped{}, err

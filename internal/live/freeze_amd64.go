@@ -49,12 +49,19 @@ func (t *Thread) freeze() (st *State, why string, err error) {
 		if err != nil || st != nil {
 			return st, why, err
 		}
-		fault, err := t.stepOver()
+		at, err := t.stepFrom(regs)
 		if err != nil {
 			return nil, "", err
 		}
-		if fault {
+		if at.fault {
 			return nil, "the instruction raises a fault", nil
+		}
+		if at.ret != 0 && t.proc.NoFreeze(at.regs.Rip) {
+			// The prologue's call to grow the stack, or an allocation: let
+			// it come back.
+			if _, _, err := t.runOver(at, func(stepped) []uint64 { return nil }); err != nil {
+				return nil, "", err
+			}
 		}
 		if t.peek().release || !t.slot.Running() {
 			return nil, "", errRelease

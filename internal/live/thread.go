@@ -65,11 +65,16 @@ type Plan struct {
 	// Stops are the addresses to stop at, the most important first: if they
 	// do not fit the hardware the last ones are left out.
 	Stops []uint64
+	// Frame are further addresses to stop at, which only count in the frame
+	// that the thread is in now and in those that called it: where the lines
+	// of the function being stepped begin and where it returns to. They are
+	// not watched in the functions that it calls, itself included.
+	Frame []uint64
 	// Within, if not empty, is the function being stepped through: the
 	// thread is single-stepped inside it and run over calls that leave it, so
-	// that any number of Stops inside it work.
+	// that any number of stops inside it work.
 	Within [2]uint64
-	// Fallback are the Stops to arm if stepping takes too long.
+	// Fallback are the stops to arm first if stepping takes too long.
 	Fallback []uint64
 	// UntilText, if not nil, asks to single-step until an address for which
 	// it answers true. It runs on the tracing goroutine and must be quick.

@@ -68,8 +68,8 @@ func (t *Thread) arm(addrs []uint64) {
 	// The kernel refuses when somebody else uses debug registers, too.
 	refused, _ := t.bps.set(addrs)
 	for _, a := range append(refused, left...) {
-		if within(t.plan.Within, a) {
-			continue // watched by single-stepping, but for recursion
+		if !slices.Contains(t.plan.Stops, a) || within(t.plan.Within, a) {
+			continue // of the step's own, or watched by single-stepping, but for recursion
 		}
 		if t.unarmed == nil {
 			t.unarmed = make(map[uint64]bool)

@@ -23,6 +23,7 @@ const (
 type attachFlags struct {
 	pid, name, method, path, duration, listen string
 	allow, headers                            []string
+	budgets                                   budgetFlags
 }
 
 // attachOptions are the flags once they are known to be right.
@@ -38,6 +39,7 @@ type attachOptions struct {
 
 	duration time.Duration
 	listen   netip.AddrPort // loopback
+	budgets  budgets
 }
 
 func newAttachCommand() *cobra.Command {
@@ -47,8 +49,10 @@ func newAttachCommand() *cobra.Command {
 		Short: "Debug the requests of allowed clients in a running service",
 		Long: `attach arms the gate of a running service on this host and serves an IDE over
 DAP. A request of an allowed client that reaches a breakpoint is frozen; all
-others run on. When the time is over, or on SIGINT, SIGTERM or SIGHUP, every
-frozen request goes on, the gate is disarmed and the command ends.
+others run on. When the time is over, or on SIGINT, SIGTERM, SIGHUP or
+SIGQUIT, every frozen request goes on, the gate is disarmed and the command
+ends. A small second process, the watchdog, kills the first should it hang:
+the service then goes on by itself.
 
 Once it is ready it prints one line on stdout, "listening on ADDRESS (DAP)".
 Progress goes to stderr.
@@ -76,6 +80,7 @@ Exit codes: 0 ended as asked (time over, signal), 1 refused or failed,
 	flags.StringArrayVar(&f.headers, "header", nil, "only requests with this header, `'Name: value'`")
 	flags.StringVar(&f.duration, "for", defaultFor, "`DURATION`, at most "+formatDuration(maxFor))
 	flags.StringVar(&f.listen, "listen", defaultListen, "loopback `ADDRESS` to serve the IDE on; port 0 takes a free one")
+	f.budgets.register(flags)
 	return cmd
 }
 
@@ -93,6 +98,7 @@ func (f attachFlags) check() (attachOptions, error) {
 	o.headerName, o.headerValue = checkHeader(f.headers, &ms)
 	o.duration = checkDuration(f.duration, &ms)
 	o.listen = checkListen(f.listen, &ms)
+	o.budgets = f.budgets.check(&ms)
 	if len(ms) > 0 {
 		return attachOptions{}, ms
 	}

@@ -56,6 +56,10 @@ func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) erro
 		For:   o.duration,
 		Log:   progress.log,
 		Beat:  guard.Beat,
+
+		MaxHold:    o.budgets.maxHold,
+		MaxFrozen:  o.budgets.maxFrozen,
+		StallGuard: stallGuard(o.budgets),
 	})
 	if err != nil {
 		if cause := signalOf(ctx); cause != "" {
@@ -65,6 +69,14 @@ func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) erro
 		return err // a session.Refusal, which has its hint
 	}
 	return serve(ctx, engine, guard, target, listener, progress, stdout)
+}
+
+// stallGuard is the session's number for the flag's.
+func stallGuard(b budgets) int {
+	if b.stallGuard == 0 {
+		return session.StallGuardOff
+	}
+	return b.stallGuard
 }
 
 // serve runs the DAP server on listener until engine, guard or ctx ends.

@@ -9,15 +9,20 @@ import (
 	"time"
 )
 
+// someBudgets are the defaults, as pflag sets them.
+var someBudgets = budgetFlags{maxHold: "5m", maxFrozen: "2", stallGuard: "24"}
+
 func TestCheckFlags(t *testing.T) {
 	f := attachFlags{
-		pid: "4711", allow: []string{"203.0.113.7"}, method: "POST", path: "/orders/",
+		budgets: someBudgets,
+		pid:     "4711", allow: []string{"203.0.113.7"}, method: "POST", path: "/orders/",
 		headers: []string{"x-debug:  alice "}, duration: "90s", listen: "[::1]:0",
 	}
 	got, err := f.check()
 	want := attachOptions{
 		pid: 4711, allow: []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32")}, method: "POST", path: "/orders/",
 		headerName: "X-Debug", headerValue: "alice", duration: 90 * time.Second, listen: netip.MustParseAddrPort("[::1]:0"),
+		budgets: budgets{maxHold: 5 * time.Minute, maxFrozen: 2, stallGuard: 24},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
@@ -25,7 +30,7 @@ func TestCheckFlags(t *testing.T) {
 }
 
 func TestCheckFlagsMistakes(t *testing.T) {
-	good := attachFlags{pid: "1", allow: []string{"127.0.0.2"}, duration: "15m", listen: "127.0.0.1:2345"}
+	good := attachFlags{pid: "1", allow: []string{"127.0.0.2"}, duration: "15m", listen: "127.0.0.1:2345", budgets: someBudgets}
 	if _, err := good.check(); err != nil {
 		t.Fatalf("the base of this table is wrong: %v", err)
 	}
@@ -53,6 +58,9 @@ func TestCheckFlagsMistakes(t *testing.T) {
 		{"no time", func(f *attachFlags) { f.duration = "0s" }, "longer than nothing", "15m"},
 		{"negative time", func(f *attachFlags) { f.duration = "-1m" }, "longer than nothing", ""},
 		{"for ever", func(f *attachFlags) { f.duration = "100000h" }, "too long", "at most 24h"},
+		{"hold for ever", func(f *attachFlags) { f.budgets.maxHold = "0" }, "--max-hold 0: not a duration", "5m"},
+		{"nothing frozen", func(f *attachFlags) { f.budgets.maxFrozen = "0" }, "--max-frozen 0: not a number", "1 or more"},
+		{"stall guard on", func(f *attachFlags) { f.budgets.stallGuard = "on" }, "--stall-guard on: not a number", "off"},
 		{"every interface", func(f *attachFlags) { f.listen = ":2345" }, "not an IP address", "127.0.0.1:2345"},
 		{"unspecified", func(f *attachFlags) { f.listen = "0.0.0.0:2345" }, "only a loopback", "ssh -L"},
 		{"public", func(f *attachFlags) { f.listen = "203.0.113.7:2345" }, "only a loopback", "127.0.0.1:2345"},

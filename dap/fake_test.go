@@ -64,10 +64,11 @@ func (f *fakeSession) note(method string, args ...any) error {
 	return f.fail[method]
 }
 
-func (f *fakeSession) Events() <-chan session.Event { return f.events }
-func (f *fakeSession) SetStopOnEntry(on bool)       { f.note("SetStopOnEntry ", on) }
-func (f *fakeSession) Start()                       { f.note("Start") }
-func (f *fakeSession) Sources() []string            { f.note("Sources"); return f.sources }
+func (f *fakeSession) Events() <-chan session.Event          { return f.events }
+func (f *fakeSession) SetStopOnEntry(on bool)                { f.note("SetStopOnEntry ", on) }
+func (f *fakeSession) Start()                                { f.note("Start") }
+func (f *fakeSession) SourceLine(uint64) (string, int, bool) { return "", 0, false }
+func (f *fakeSession) Sources() []string                     { f.note("Sources"); return f.sources }
 
 func (f *fakeSession) SetBreakpoints(file string, want []session.SourceBreakpoint) ([]session.Breakpoint, error) {
 	if err := f.note("SetBreakpoints ", file, want); err != nil {

@@ -20,6 +20,7 @@ type Session interface {
 	Start()
 	SetBreakpoints(file string, want []session.SourceBreakpoint) ([]session.Breakpoint, error)
 	Sources() []string
+	SourceLine(pc uint64) (file string, line int, ok bool)
 	Requests() []session.Request
 	Continue(id session.RequestID) error
 	Next(id session.RequestID) error

@@ -154,10 +154,17 @@ func checkBuildmode(s *subject) Result {
 
 func checkCgo(s *subject) Result {
 	return described(s, func(setting func(string) string) Result {
-		if setting("CGO_ENABLED") == "1" {
-			return pass("allowed in the build: a request that is inside C code is stopped when it returns to Go")
+		exe, err := s.exe()
+		if err != nil {
+			return unknown(err)
 		}
-		return pass("off")
+		switch {
+		case exe.units.cgo:
+			return pass("linked in: a request is not frozen while it is inside C code")
+		case exe.units.packages == 0 && setting("CGO_ENABLED") == "1":
+			return pass("allowed in the build")
+		}
+		return pass("not linked in")
 	})
 }
 

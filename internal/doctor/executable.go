@@ -60,6 +60,7 @@ type compileUnits struct {
 	plain     int  // of them, built without optimisation (-N -l)
 	main      bool // there is one called main
 	mainPlain bool
+	cgo       bool // runtime/cgo is linked in
 }
 
 var errNoDWARF = errors.New("no debug information")
@@ -108,6 +109,7 @@ func (u *compileUnits) add(name, producer string) {
 		}
 	}
 	u.packages++
+	u.cgo = u.cgo || name == "runtime/cgo"
 	if plain {
 		u.plain++
 	}

@@ -164,12 +164,13 @@ func monotonicOffset(text string) string {
 func checkServiceProc(s *subject) Result {
 	const advice = "mount the proc file system at /proc of the service: without it a request that is frozen when the agent dies is not let go of by itself"
 	var fs unix.Statfs_t
-	err := unix.Statfs(s.targetFile("root/proc"), &fs)
+	path := s.targetFile("root/proc")
+	err := unix.Statfs(path, &fs)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return warn("the service has no /proc", advice)
 	case err != nil:
-		return unknown(err)
+		return unknown(fmt.Errorf("statfs %s: %w", path, err))
 	case fs.Type != unix.PROC_SUPER_MAGIC:
 		return warn("the service's /proc is no proc file system", advice)
 	}

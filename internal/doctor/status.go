@@ -124,8 +124,12 @@ func (c capSet) String() string {
 			names = append(names, fmt.Sprintf("capability %d", bit))
 		}
 	}
-	if len(names) == 0 {
+	const most = 6 // root's are 41
+	switch n := len(names); {
+	case n == 0:
 		return "none"
+	case n > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), n-most)
 	}
 	return strings.Join(names, ", ")
 }

@@ -4,6 +4,7 @@ package session
 
 import (
 	"context"
+	"debug/gosym"
 	"errors"
 	"fmt"
 	"os"
@@ -40,6 +41,9 @@ type Engine struct {
 	text  *textMap
 
 	goroutines *stall.Reader // nil if they cannot be read: no stall guard
+
+	linesOnce sync.Once
+	lines     *gosym.Table // see SourceLine
 
 	brain   sync.Mutex // whoever calls Delve holds it
 	bi      *proc.BinaryInfo

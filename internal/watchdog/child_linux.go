@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -92,11 +91,11 @@ const (
 )
 
 func (w *child) run() int {
-	debug.FreeOSMemory() // of the initialisation of packages that a watchdog has no use for
+	shrink()
 	if _, err := unix.Write(fdSocket, []byte{byteBeat}); err != nil {
 		return codeFine // the agent has gone already, and had nothing yet
 	}
-	end := w.listen()
+	end := w.listen(fdSocket)
 	what := map[ending]string{
 		endingBye:    fmt.Sprintf("the agent (pid %d) has ended its work", w.agent),
 		endingDead:   fmt.Sprintf("the agent (pid %d) has died", w.agent),
@@ -127,7 +126,7 @@ func (w *child) run() int {
 }
 
 // listen waits for the agent's end.
-func (w *child) listen() ending {
+func (w *child) listen(sock int) ending {
 	silent, beating := 0, false
 	var buf [64]byte
 	for {
@@ -135,7 +134,7 @@ func (w *child) listen() ending {
 		if beating {
 			timeout = tick
 		}
-		switch ready := pollIn(fdSocket, timeout); {
+		switch ready := pollIn(sock, timeout); {
 		case errors.Is(ready, errTimeout):
 			if silent++; silent >= silentTicks {
 				return endingSilent
@@ -144,7 +143,7 @@ func (w *child) listen() ending {
 		case ready != nil:
 			return endingDead
 		}
-		n, err := unix.Read(fdSocket, buf[:])
+		n, err := unix.Read(sock, buf[:])
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}

@@ -4,4 +4,6 @@ go 1.25.0
 
 require github.com/remotedbg/remotedbg v0.0.0
 
+require github.com/google/go-dap v0.12.0
+
 replace github.com/remotedbg/remotedbg => ../

@@ -3,6 +3,7 @@
 package backend
 
 import (
+	"go/parser"
 	"slices"
 	"testing"
 
@@ -59,23 +60,46 @@ func at(pc uint64, bps map[uint64]*proc.Breakpoint) *Process {
 	return p
 }
 
+// ofFrame is a breakpoint of a step that counts in one frame only, as Delve
+// makes it.
+func ofFrame(t *testing.T, id int, kinds ...proc.BreakpointKind) *proc.Breakpoint {
+	t.Helper()
+	cond, err := parser.ParseExpr("runtime.curg.goid == 1 && runtime.frameoff == 64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bp := breakpoint(id, kinds...)
+	for _, b := range bp.Breaklets {
+		if b.Kind == proc.NextBreakpoint {
+			b.Cond = cond
+		}
+	}
+	return bp
+}
+
 func TestPlanOrder(t *testing.T) {
 	plan := at(0x1000, map[uint64]*proc.Breakpoint{
-		0x1080: breakpoint(0, proc.NextBreakpoint),
-		0x1040: breakpoint(0, proc.NextBreakpoint),
+		0x1080: ofFrame(t, 0, proc.NextBreakpoint),
+		0x1040: ofFrame(t, 0, proc.NextBreakpoint),
+		0x2000: ofFrame(t, 0, proc.NextBreakpoint),
+		0x1060: ofFrame(t, 4, proc.NextBreakpoint, proc.UserBreakpoint),
 		0x3000: breakpoint(0, proc.NextDeferBreakpoint),
+		0x3800: breakpoint(0, proc.StepBreakpoint),
 		0x5000: breakpoint(2, proc.UserBreakpoint),
 		0x4000: breakpoint(1, proc.UserBreakpoint),
 		0x6000: breakpoint(-1, proc.UserBreakpoint),
 		0x1010: breakpoint(0, proc.PluginOpenBreakpoint),
 	}).plan()
-	if want := []uint64{0x3000, 0x4000, 0x5000, 0x1040, 0x1080}; !slices.Equal(plan.Stops, want) {
-		t.Errorf("Stops = %x, want %x: deferred calls, the user's, the step's own, each by address", plan.Stops, want)
+	if want := []uint64{0x3000, 0x1060, 0x4000, 0x5000, 0x3800}; !slices.Equal(plan.Stops, want) {
+		t.Errorf("Stops = %x, want %x: deferred calls, the user's, what is stepped into, each by address", plan.Stops, want)
+	}
+	if want := []uint64{0x1040, 0x1080, 0x2000}; !slices.Equal(plan.Frame, want) {
+		t.Errorf("Frame = %x, want %x: the lines being stepped and the return", plan.Frame, want)
 	}
 	if want := [2]uint64{0x1000, 0x1100}; plan.Within != want {
 		t.Errorf("Within = %x, want %x", plan.Within, want)
 	}
-	if want := []uint64{0x1040, 0x1080, 0x3000}; !slices.Equal(plan.Fallback, want) {
+	if want := []uint64{0x1040, 0x1080, 0x2000}; !slices.Equal(plan.Fallback, want) {
 		t.Errorf("Fallback = %x, want %x", plan.Fallback, want)
 	}
 	if plan.UntilText != nil || plan.OverText != nil {

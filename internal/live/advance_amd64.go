@@ -206,6 +206,9 @@ func (t *Thread) readMail(rearm func()) (ours, pause bool, err error) {
 // and no other thread can notice.
 func (t *Thread) advanceWithin() (Cause, uint64, error) {
 	t.bps.clear()
+	if cause, addr, err := t.comeBack(); err != nil || cause != 0 {
+		return cause, addr, err
+	}
 	for steps := 0; steps < stepLimit; steps++ {
 		callee, err := t.step()
 		if err != nil {
@@ -242,6 +245,34 @@ func (t *Thread) advanceWithin() (Cause, uint64, error) {
 	}
 	t.plan.Stops = slices.Concat(t.plan.Fallback, t.plan.Stops)
 	return t.advanceFree(false)
+}
+
+// comeBack runs to the function being stepped if the thread is in one that it
+// called: when the step led to where the request cannot be frozen. Its return
+// address is near the top of the stack; if it is not found the thread stays.
+func (t *Thread) comeBack() (Cause, uint64, error) {
+	regs, err := getRegs(t.tid)
+	if err != nil || within(t.plan.Within, regs.Rip) {
+		return 0, 0, t.lost(err)
+	}
+	const depth = 64 // words
+	for i := range uint64(depth) {
+		sp := regs.Rsp + 8*i
+		ret, err := t.proc.Mem.Uint64(sp)
+		if err != nil {
+			break // the end of the stack
+		}
+		if !within(t.plan.Within, ret) || ret == t.plan.Within[0] {
+			continue
+		}
+		regs.Rsp = sp // as it was at the call
+		cause, addr, err := t.runOver(stepped{regs: regs, ret: ret}, t.overStops)
+		if err == nil && cause == 0 && t.wanted(ret) {
+			return CauseStop, ret, nil
+		}
+		return cause, addr, err
+	}
+	return 0, 0, nil
 }
 
 // leave lets a thread run that goes away from the function being stepped, by a

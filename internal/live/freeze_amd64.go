@@ -43,7 +43,7 @@ func (t *Thread) freeze() (st *State, why string, err error) {
 			return nil, "", t.lost(err)
 		}
 		if t.proc.NoFreeze(regs.Rip) {
-			return nil, "it is in the Go runtime or in assembly", nil
+			return nil, "the Go runtime cannot park it there: it is in the runtime or in assembly", nil
 		}
 		st, why, err = t.inject(regs)
 		if err != nil || st != nil {

@@ -65,8 +65,14 @@ func (t *Thread) arm(addrs []uint64) {
 	if len(addrs) > HardwareSlots {
 		addrs, left = addrs[:HardwareSlots], addrs[HardwareSlots:]
 	}
-	// The kernel refuses when somebody else uses debug registers, too.
-	refused, _ := t.bps.set(addrs)
+	// The kernel refuses when somebody else uses debug registers, or when we
+	// are out of descriptors.
+	refused, why := t.bps.set(addrs)
+	for _, a := range refused {
+		if !t.unarmed[a] && slices.Contains(t.plan.Stops, a) {
+			t.report(Event{Passed: &Passed{Cause: CauseStop, Addr: a, G: t.g, Why: why.Error()}})
+		}
+	}
 	for _, a := range append(refused, left...) {
 		if !slices.Contains(t.plan.Stops, a) || within(t.plan.Within, a) {
 			continue // of the step's own, or watched by single-stepping, but for recursion

@@ -3,20 +3,15 @@
 package session_test
 
 import (
-	"context"
 	"errors"
 	"net/netip"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-delve/delve/pkg/proc"
-	"github.com/remotedbg/remotedbg/internal/board"
 	"github.com/remotedbg/remotedbg/internal/session"
-	"github.com/remotedbg/remotedbg/internal/vmem"
 )
 
 // TestSessions runs what leaves the engine as it found it on one, since loading
@@ -360,69 +355,4 @@ func nobodyWants(t *testing.T, r *rig) {
 	}
 	r.exited(t, req.ID)
 	re.ok(t)
-}
-
-// openRefuses: each failure is a Refusal with a hint, and leaves nothing.
-func openRefuses(t *testing.T, r *rig) {
-	sleep := exec.Command("/bin/sleep", "1000")
-	if err := sleep.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = sleep.Process.Kill()
-		_ = sleep.Wait() // says that it was killed
-	}()
-	over := exec.Command("/bin/true")
-	if err := over.Run(); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		name string
-		pid  int
-		want error
-	}{
-		{"armed already", r.pid, board.ErrArmed},
-		{"no Go program", sleep.Process.Pid, board.ErrNotGo},
-		{"no such process", over.Process.Pid, os.ErrNotExist},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			e, err := session.Open(context.Background(), session.Config{PID: c.pid, Allow: allow, For: time.Minute})
-			var refusal *session.Refusal
-			if e != nil || !errors.Is(err, c.want) || !errors.As(err, &refusal) || refusal.Hint() == "" {
-				t.Errorf("Open = %v, %v, want a Refusal for %v", e, err, c.want)
-			}
-		})
-	}
-}
-
-func TestOpenCancelled(t *testing.T) {
-	r := newRig(t)
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if e, err := session.Open(ctx, session.Config{PID: r.pid, Allow: allow, For: time.Minute}); e != nil || !errors.Is(err, context.Canceled) {
-		t.Errorf("Open = %v, %v", e, err)
-	}
-	noGoroutineLeft(t)
-	ask(allowed, r.url+"/orders/7").ok(t)
-}
-
-// TestRuleThatDoesNotFit: arming fails, after everything else.
-func TestRuleThatDoesNotFit(t *testing.T) {
-	r := newRig(t)
-	rules := []session.Rule{{Prefix: allow[0].Prefix, PathPrefix: "/" + strings.Repeat("x", 500)}}
-	if e, err := session.Open(context.Background(), session.Config{PID: r.pid, Allow: rules, For: time.Minute}); e != nil || err == nil {
-		t.Fatalf("Open = %v, %v", e, err)
-	}
-	noGoroutineLeft(t)
-	img, err := board.Locate(r.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := board.Open(vmem.Process{PID: r.pid}, img)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if owner, err := b.Owner(); owner != 0 || err != nil {
-		t.Errorf("the service is armed by %d, %v", owner, err)
-	}
 }

@@ -29,8 +29,7 @@ func (r *request) begin(fr *live.Frozen) outcome {
 	switch {
 	case fr.Cause == live.CauseText:
 		return r.enterHandler()
-	case fr.Cause == live.CausePause, r.pauseAddr != 0 && fr.Addr == r.pauseAddr:
-		r.pauseAddr = 0
+	case fr.Cause == live.CausePause, r.pause.addr != 0 && fr.Addr == r.pause.addr:
 		r.proc.Show()
 		return r.judge(StopPause, nil)
 	}
@@ -108,6 +107,7 @@ func (r *request) judge(usual StopReason, err error) outcome {
 	if out.gone() {
 		return out
 	}
+	r.pause = pauseState{}
 	t := r.group.Selected
 	switch t.StopReason {
 	case proc.StopBreakpoint:
@@ -156,7 +156,7 @@ func (r *request) passed(p live.Passed) {
 	if fn != nil {
 		name = fn.Name
 	}
-	r.session.output(fmt.Sprintf("%s passed %s (%s:%d) without stopping: the Go runtime cannot park it there (%s)", r.name, name, filepath.Base(file), line, p.Why))
+	r.session.output(fmt.Sprintf("%s does not stop at %s (%s:%d): %s", r.name, name, filepath.Base(file), line, p.Why))
 }
 
 // pauseLater arranges for a request that is blocked or inside the runtime to
@@ -167,8 +167,7 @@ func (r *request) pauseLater(p live.Passed) {
 	defer r.e.brain.Unlock()
 	addr, where, err := r.returnAddress(p.G)
 	if errors.Is(err, errMoving) {
-		// It runs: it may be out of the runtime or the assembly soon.
-		time.AfterFunc(pauseAgain, r.thread.Pause)
+		r.pauseAgain() // it runs: it may be out of the runtime or the assembly soon
 		return
 	}
 	if err != nil {
@@ -176,8 +175,8 @@ func (r *request) pauseLater(p live.Passed) {
 		return
 	}
 	r.session.output(fmt.Sprintf("%s is blocked below %s: it will stop when it gets back there", r.name, where))
+	r.pause.addr = addr
 	if r.group == nil {
-		r.pauseAddr = addr
 		r.thread.SetStops(append([]uint64{addr}, r.session.addresses()...))
 		return
 	}
@@ -187,8 +186,45 @@ func (r *request) pauseLater(p live.Passed) {
 	r.proc.Refresh()
 }
 
-// pauseAgain is when a pause is tried again that came at a bad moment.
-const pauseAgain = time.Millisecond
+// pauseState is what became of a request to pause. Guarded by Engine.brain.
+type pauseState struct {
+	addr  uint64 // where a blocked request is to stop when it goes on; 0: not blocked
+	again bool   // a further try is due
+	tries int
+}
+
+// pauseAgain tries a pause again that came at a bad moment: later and later,
+// since each try costs the request time, and one at a time.
+func (r *request) pauseAgain() {
+	if r.pause.again {
+		return
+	}
+	const first, last = 5 * time.Millisecond, 200 * time.Millisecond
+	delay := min(first<<min(r.pause.tries, 10), last)
+	r.pause.again = true
+	r.pause.tries++
+	time.AfterFunc(delay, func() {
+		r.e.brain.Lock()
+		due := r.pause.again
+		r.pause.again = false
+		r.e.brain.Unlock()
+		if due {
+			r.thread.Pause()
+		}
+	})
+}
+
+// startPause asks a running request to stop. Called under the brain lock.
+func (r *request) startPause() error {
+	switch {
+	case r.pause.again, r.pause.addr != 0:
+		return nil // it is being tried
+	case r.group == nil:
+		r.thread.Pause()
+		return nil
+	}
+	return r.group.RequestManualStop()
+}
 
 var errMoving = errors.New("the goroutine is running")
 

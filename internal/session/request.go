@@ -51,9 +51,9 @@ type request struct {
 	state requestState
 
 	// Guarded by Engine.brain.
-	proc      *backend.Process // nil until the first stop
-	group     *proc.TargetGroup
-	pauseAddr uint64 // where a blocked request is to stop when it goes on, see pauseLater
+	proc  *backend.Process // nil until the first stop
+	group *proc.TargetGroup
+	pause pauseState
 }
 
 // newRequest seizes the thread of the offered request in slot s.

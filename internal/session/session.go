@@ -140,11 +140,7 @@ func (s *Session) Pause(id RequestID) error {
 	}
 	s.e.brain.Lock()
 	defer s.e.brain.Unlock()
-	if r.group == nil {
-		r.thread.Pause()
-		return nil
-	}
-	return r.group.RequestManualStop()
+	return r.startPause()
 }
 
 // Inspect runs f with the Delve target of a frozen request. f may read memory,

@@ -163,7 +163,10 @@ func (e *Engine) serve(o **offer, s board.Slot) {
 func (e *Engine) take(s board.Slot) *request {
 	tid, err := live.HostTID(e.cfg.PID, s.TID)
 	if err != nil {
-		return nil // the thread is gone, or we cannot name it: the service goes on by itself
+		// The thread is gone, or we cannot name it and so not wake it: the
+		// answer counts at the latest when its wait has a slice over.
+		_ = e.board.Answer(s.Index, s.Gen, false)
+		return nil
 	}
 	e.mu.Lock()
 	ses := e.session

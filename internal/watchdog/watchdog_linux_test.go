@@ -273,14 +273,12 @@ func TestNobodyListens(t *testing.T) {
 		}},
 		{"full", func(t *testing.T, cmd *exec.Cmd) {
 			r, w := fifo(t)
-			if err := unix.SetNonblock(int(w.Fd()), true); err != nil {
+			fd := int(w.Fd()) // once: Fd makes the pipe blocking
+			if err := unix.SetNonblock(fd, true); err != nil {
 				t.Fatal(err)
 			}
 			for err := error(nil); err == nil; {
-				_, err = unix.Write(int(w.Fd()), make([]byte, 4096))
-			}
-			if err := unix.SetNonblock(int(w.Fd()), false); err != nil {
-				t.Fatal(err)
+				_, err = unix.Write(fd, make([]byte, 4096))
 			}
 			cmd.Stderr = w
 			t.Cleanup(func() { r.Close(); w.Close() })

@@ -30,6 +30,8 @@ func newMux(g *gate.Gate, s *service) *http.ServeMux {
 	mux.HandleFunc("GET /whoami", a.whoami)
 	mux.HandleFunc("GET /steps", a.steps)
 	mux.HandleFunc("GET /recursive", a.recursive)
+	mux.HandleFunc("GET /spin", a.spin)
+	registerCalls(mux)
 	return mux
 }
 

@@ -1,0 +1,74 @@
+//go:build linux
+
+package harness
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Output keeps what a process writes and wakes those who wait for a line. Any
+// goroutine may use it.
+type Output struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	changed chan struct{} // closed and replaced at every write
+	closed  bool          // nothing more will come
+}
+
+func newOutput() *Output { return &Output{changed: make(chan struct{})} }
+
+// Write implements io.Writer.
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.wake()
+	return o.text.Write(p)
+}
+
+func (o *Output) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.wake()
+}
+
+// wake is called with mu held.
+func (o *Output) wake() {
+	close(o.changed)
+	o.changed = make(chan struct{})
+}
+
+// String is everything written so far.
+func (o *Output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// WaitLine waits for a whole line that contains text and returns it.
+func (o *Output) WaitLine(text string, timeout time.Duration) (string, error) {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	for {
+		o.mu.Lock()
+		have, changed, closed := o.text.String(), o.changed, o.closed
+		o.mu.Unlock()
+		for line := range strings.Lines(have) {
+			if strings.HasSuffix(line, "\n") && strings.Contains(line, text) {
+				return strings.TrimSuffix(line, "\n"), nil
+			}
+		}
+		if closed {
+			return "", fmt.Errorf("the process ended without printing %q", text)
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return "", fmt.Errorf("no line with %q within %v", text, timeout)
+		}
+	}
+}

@@ -29,6 +29,10 @@ const (
 )
 
 func main() {
+	// Before anything else: attach starts this program a second time.
+	if code, ours := asWatchdog(os.Args); ours {
+		os.Exit(code)
+	}
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -50,7 +54,7 @@ and carries the remotedbg middleware; an IDE connects over DAP.`,
 		RunE:             func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newAttachCommand(), newDemoCommand(), newVersionCommand())
+	root.AddCommand(newAttachCommand(), newDemoCommand(), newDoctorCommand(), newRecoverCommand(), newVersionCommand())
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

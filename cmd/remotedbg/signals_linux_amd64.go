@@ -14,7 +14,7 @@ type stoppedBy struct{ sig unix.Signal }
 
 func (s stoppedBy) Error() string { return unix.SignalName(s.sig) }
 
-// untilSignal returns a context that the first SIGINT, SIGTERM or SIGHUP ends,
+// untilSignal returns a context that the first SIGINT, SIGTERM, SIGQUIT or SIGHUP ends,
 // and takes away from the other signals of a terminal or pipe their power to
 // kill or stop the agent while it holds a request: a stopped agent is worse
 // than a dead one, for it still owns the thread. A second signal changes
@@ -22,8 +22,8 @@ func (s stoppedBy) Error() string { return unix.SignalName(s.sig) }
 // restores the signals.
 func untilSignal(parent context.Context) (ctx context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(parent)
-	stops := []os.Signal{unix.SIGINT, unix.SIGTERM}
-	if !signal.Ignored(unix.SIGHUP) { // nohup: the agent is meant to outlive its terminal
+	stops := []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGQUIT} // SIGABRT prints the goroutines
+	if !signal.Ignored(unix.SIGHUP) {                             // nohup: the agent is meant to outlive its terminal
 		stops = append(stops, unix.SIGHUP)
 	}
 	signals := make(chan os.Signal, 1)

@@ -13,7 +13,7 @@ import (
 func TestUntilSignal(t *testing.T) {
 	late := make(chan os.Signal, 1)
 	defer signal.Stop(late)
-	for _, sig := range []unix.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
+	for _, sig := range []unix.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGHUP} {
 		if signal.Ignored(sig) {
 			continue // the tests run under nohup: the agent would not stop either
 		}

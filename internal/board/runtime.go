@@ -13,7 +13,7 @@ import (
 type RuntimeLayout struct {
 	GStatus, GM                         uint64 // runtime.g: atomicstatus, m
 	MLocks, MMallocing, MPreemptOff, MP uint64 // runtime.m; preemptoff is a string
-	MCurg                               uint64
+	MCurg, MLockedG                     uint64
 	PStatus                             uint64 // runtime.p
 }
 
@@ -41,6 +41,7 @@ func newRuntimeLayout(found map[string]*dwarf.StructType) (l RuntimeLayout, wait
 		{"runtime.m", "preemptoff", &l.MPreemptOff},
 		{"runtime.m", "p", &l.MP},
 		{"runtime.m", "curg", &l.MCurg},
+		{"runtime.m", "lockedg", &l.MLockedG},
 		{"runtime.p", "status", &l.PStatus},
 		{"runtime.g", "waitreason", &waitReason},
 	} {

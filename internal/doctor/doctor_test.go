@@ -128,7 +128,8 @@ func TestTraced(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		runtime.LockOSThread() // never unlocked: with the thread the tracing ends
+		runtime.LockOSThread() // a tracee is its thread's
+		defer runtime.UnlockOSThread()
 		_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(pid), 0, 0, 0, 0)
 		if errno != 0 {
 			traced <- errno
@@ -136,6 +137,9 @@ func TestTraced(t *testing.T) {
 		}
 		traced <- nil
 		<-done
+		if err := detach(pid); err != nil {
+			t.Error(err)
+		}
 	}()
 	if err := <-traced; err != nil {
 		t.Fatal(err)
@@ -145,7 +149,18 @@ func TestTraced(t *testing.T) {
 	expect(t, all["tracer"], "fail: (pid "+strconv.Itoa(os.Getpid())+") traces 1 of its")
 	close(done)
 	<-ended
-	eventually(t, func() bool { return diagnose(t, pid)["tracer"].Status == OK })
+	diagnose(t, pid).only(t, Fail)
+}
+
+// detach ends the tracing of a thread, which has to be stopped for it.
+func detach(tid int) error {
+	if err := unix.PtraceInterrupt(tid); err != nil {
+		return err
+	}
+	if _, err := unix.Wait4(tid, nil, unix.WALL, nil); err != nil {
+		return err
+	}
+	return unix.PtraceDetach(tid)
 }
 
 func TestArmed(t *testing.T) {
@@ -271,8 +286,7 @@ func TestContainer(t *testing.T) {
 		expect(t, all["user-namespace"], "warn: not checked")
 	})
 	t.Run("agent without its proc", func(t *testing.T) {
-		attr := inside()
-		attr.Cloneflags = syscall.CLONE_NEWPID
+		attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
 		all := runRole(t, roleDoctor, startShop(t, buildShop(t)), attr)
 		expect(t, all["pid-namespace"], "fail: mount -t proc")
 	})

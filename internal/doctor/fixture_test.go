@@ -61,6 +61,8 @@ func TestChecksOfFixtures(t *testing.T) {
 	}{
 		{"tracer: none", checkTracer, nil, files{"7/task/7/status": "TracerPid:\t0\n", "7/task/8/status": "TracerPid:\t0\n"}, "ok: none of its 2"},
 		{"tracer: one thread", checkTracer, nil, files{"7/task/7/status": "TracerPid:\t0\n", "7/task/8/status": "TracerPid:\t9\n", "9/comm": "gdb\n"}, "fail: gdb (pid 9) traces 1 of its 2"},
+		{"tracer: two threads of one process", checkTracer, nil, files{"7/task/7/status": "TracerPid:\t11\n", "7/task/8/status": "TracerPid:\t12\n",
+			"11/status": "Tgid:\t9\n", "12/status": "Tgid:\t9\n", "9/comm": "dlv\n"}, "fail: dlv (pid 9) traces 2 of its 2"},
 		{"tracer: two tracers", checkTracer, nil, files{"7/task/7/status": "TracerPid:\t12\n", "7/task/8/status": "TracerPid:\t9\n"}, "fail: process 12 traces 1 of its 2 threads, process 9 traces"},
 		{"tracer: thread that ends", checkTracer, nil, files{"7/task/7/status": "TracerPid:\t0\n", "7/task/8/comm": "x"}, "ok: none of its 1"},
 		{"tracer: no field", checkTracer, nil, files{"7/task/7/status": "Name:\tx\n"}, "warn: not checked"},
@@ -99,7 +101,7 @@ func TestChecksOfFixtures(t *testing.T) {
 		{"executable: no ELF", checkExecutable, nil, files{"7/exe": "#!/bin/sh\n"}, "fail: no Go program"},
 
 		{"time: ours", checkTimeNamespace, nil, files{"self/ns/time": "-> time:[1]", "7/ns/time": "-> time:[1]"}, "ok: is ours"},
-		{"time: old kernel", checkTimeNamespace, nil, files{"7/ns/mnt": "-> mnt:[1]"}, "ok: no time namespaces"},
+		{"time: old kernel", checkTimeNamespace, nil, files{"self/ns/mnt": "-> mnt:[1]"}, "ok: no time namespaces"},
 		{"time: other, same clock", checkTimeNamespace, nil, files{"self/ns/time": "-> time:[1]", "7/ns/time": "-> time:[2]",
 			"self/timens_offsets": "monotonic 0 0\n", "7/timens_offsets": "monotonic 0 0\nboottime 5 0\n"}, "ok: is ours"},
 		{"time: offset", checkTimeNamespace, nil, files{"self/ns/time": "-> time:[1]", "7/ns/time": "-> time:[2]",

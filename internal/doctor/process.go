@@ -92,7 +92,7 @@ func checkTracer(s *subject) Result {
 		}
 		seen++
 		if tracer != 0 {
-			tracers[tracer]++
+			tracers[s.leader(tracer)]++
 		}
 	}
 	if len(tracers) == 0 {
@@ -104,6 +104,17 @@ func checkTracer(s *subject) Result {
 	}
 	slices.Sort(who)
 	return fail(strings.Join(who, ", "), "end that tracer first: a debugger, strace, or another remotedbg")
+}
+
+// leader is the process of a thread: TracerPid is a thread's id, as
+// task_state in fs/proc/array.c writes it.
+func (s *subject) leader(tid int) int {
+	if st, err := s.readStatus(strconv.Itoa(tid)); err == nil {
+		if pid, err := st.number("Tgid"); err == nil {
+			return pid
+		}
+	}
+	return tid
 }
 
 // describe names another process by what /proc shows of it.

@@ -4,7 +4,6 @@ package live
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -86,17 +85,17 @@ func (t *Thread) advanceFree(running bool) (Cause, uint64, error) {
 		}
 	}
 	rearm := func() { t.arm(slices.Concat(t.plan.Stops, t.plan.Frame)) }
-	never := func(Regs) bool { return false }
+	none := func(Regs) verdict { return noVerdict }
 	if running {
-		return t.runTo(rearm, never)
+		return t.runTo(rearm, none)
 	}
-	return t.runFrom(rearm, never)
+	return t.runFrom(rearm, none)
 }
 
 // runFrom is runTo for a tracee in a ptrace-stop. It looks at the mail first:
 // the signals of earlier posts may have been taken while the thread was thawed
 // or stepped.
-func (t *Thread) runFrom(rearm func(), until func(Regs) bool) (Cause, uint64, error) {
+func (t *Thread) runFrom(rearm func(), judge func(Regs) verdict) (Cause, uint64, error) {
 	rearm()
 	_, pause, err := t.readMail(rearm)
 	if err != nil {
@@ -108,7 +107,7 @@ func (t *Thread) runFrom(rearm func(), until func(Regs) bool) (Cause, uint64, er
 	if err := t.cont(0); err != nil {
 		return 0, 0, err
 	}
-	return t.runTo(rearm, until)
+	return t.runTo(rearm, judge)
 }
 
 // contPast continues past a breakpoint at the current instruction that is no
@@ -126,10 +125,19 @@ func (t *Thread) contPast() error {
 	return t.cont(0)
 }
 
-// runTo waits for a running tracee to reach one of the Stops, or a place for
-// which until answers true (then the cause is 0). rearm is called when the
+// verdict is what a breakpoint means to whoever runs the thread.
+type verdict int
+
+const (
+	noVerdict verdict = iota // a reason to stop if it is one of the plan's
+	arrived                  // the place that was run to
+	passed                   // no reason to stop
+)
+
+// runTo waits for a running tracee to reach one of the plan's stops, or a place
+// that judge says was arrived at (then the cause is 0). rearm is called when the
 // Stops have been replaced meanwhile. Every signal but our own is delivered.
-func (t *Thread) runTo(rearm func(), until func(Regs) bool) (Cause, uint64, error) {
+func (t *Thread) runTo(rearm func(), judge func(Regs) verdict) (Cause, uint64, error) {
 	for {
 		s, err := t.wait()
 		if err != nil {
@@ -144,13 +152,14 @@ func (t *Thread) runTo(rearm func(), until func(Regs) bool) (Cause, uint64, erro
 			if !t.slot.Running() {
 				return 0, 0, errRelease
 			}
-			if g, err := t.current(regs); err != nil || t.g != 0 && g != t.g {
-				return 0, 0, errors.Join(err, ErrUnlocked)
+			ours, err := t.requests(regs)
+			if err != nil {
+				return 0, 0, err
 			}
-			if until(regs) {
+			switch v := judge(regs); {
+			case ours && v == arrived:
 				return 0, 0, nil
-			}
-			if t.wanted(regs.Rip) {
+			case ours && v != passed && t.wanted(regs.Rip):
 				return CauseStop, regs.Rip, nil
 			}
 			if err := t.contPast(); err != nil {
@@ -345,12 +354,17 @@ func (t *Thread) runOver(c stepped, watch func(stepped) []uint64) (Cause, uint64
 		return 0, 0, err
 	}
 	depth := hi - (c.regs.Rsp + 8)
-	cause, addr, err := t.runFrom(func() { t.arm(append([]uint64{c.ret}, watch(c)...)) }, func(regs Regs) bool {
+	cause, addr, err := t.runFrom(func() { t.arm(append([]uint64{c.ret}, watch(c)...)) }, func(regs Regs) verdict {
 		if regs.Rip != c.ret {
-			return false
+			return noVerdict
 		}
-		_, hi, err := t.stackOf(g)
-		return err == nil && hi-regs.Rsp <= depth
+		if _, hi, err := t.stackOf(g); err == nil && hi-regs.Rsp <= depth {
+			return arrived
+		}
+		if slices.Contains(t.plan.Stops, c.ret) {
+			return noVerdict // of a recursive call, where a user's breakpoint is, too
+		}
+		return passed
 	})
 	t.bps.clear()
 	return cause, addr, err
@@ -379,128 +393,4 @@ func (t *Thread) overStops(c stepped) []uint64 {
 		}
 	}
 	return slices.DeleteFunc(stops, func(a uint64) bool { return a == c.ret })
-}
-
-// stepped is where a single-step led.
-type stepped struct {
-	regs  Regs
-	ret   uint64 // if the instruction was a call: its return address
-	fault bool   // the instruction raised a fault and was not executed
-}
-
-// step executes one instruction and tells whether it was a call.
-func (t *Thread) step() (stepped, error) {
-	before, err := getRegs(t.tid)
-	if err != nil {
-		return stepped{}, t.lost(err)
-	}
-	return t.stepFrom(before)
-}
-
-// stepFrom is step for a tracee whose registers are known.
-func (t *Thread) stepFrom(before Regs) (stepped, error) {
-	fault, err := t.stepOver()
-	if err != nil {
-		return stepped{}, err
-	}
-	after, err := getRegs(t.tid)
-	if err != nil {
-		return stepped{}, t.lost(err)
-	}
-	st := stepped{regs: after, fault: fault}
-	if !fault && after.Rsp == before.Rsp-8 {
-		// A call pushed the address of the instruction behind it; the
-		// longest instruction has 15 bytes. A PUSH does not jump.
-		ret, err := t.proc.Mem.Uint64(after.Rsp)
-		if err != nil {
-			return st, err
-		}
-		if ret > before.Rip && ret <= before.Rip+15 && after.Rip != ret {
-			st.ret = ret
-		}
-	}
-	return st, nil
-}
-
-// stepOver executes one instruction of a tracee in a ptrace-stop in which no
-// breakpoint is armed. fault: the instruction raised a fault instead, which
-// will be raised again, and is delivered, when the thread is continued.
-func (t *Thread) stepOver() (fault bool, err error) {
-	for {
-		t.resumed = unix.PTRACE_SINGLESTEP
-		t.noteResume()
-		if err := t.lost(ptrace(unix.PTRACE_SINGLESTEP, t.tid, 0)); err != nil {
-			return false, err
-		}
-		s, err := t.wait()
-		if err != nil {
-			return false, err
-		}
-		switch {
-		case s.stepped():
-			return false, nil
-		case s.fault():
-			return true, nil
-		case s.breakpoint():
-			// A hit that was under way when the breakpoint was removed.
-		default:
-			// The signal arrived before the instruction was executed.
-			if err := t.deliver(s.sig); err != nil {
-				return false, err
-			}
-		}
-	}
-}
-
-// deliver runs the thread through the handler of sig and back to the
-// instruction it interrupted. Delivering under PTRACE_SINGLESTEP would step
-// into the handler; keeping the signal back would make a stop of the world wait
-// for as long as we step, since SIGURG is how the runtime asks for it.
-//
-// The breakpoint must not be let past by a resume flag in the saved flags: a
-// signal's return restores it (arch/x86 signal_64.c, FIX_EFLAGS).
-func (t *Thread) deliver(sig unix.Signal) error {
-	regs, err := getRegs(t.tid)
-	if err != nil {
-		return t.lost(err)
-	}
-	before, err := t.current(regs)
-	if err != nil {
-		return err
-	}
-	regs.Eflags &^= flagRF
-	if err := setRegs(t.tid, regs); err != nil {
-		return t.lost(err)
-	}
-	defer t.bps.clear()
-	if _, err := t.bps.set([]uint64{regs.Rip}); err != nil {
-		return err
-	}
-	for {
-		if sig == unix.SIGURG && (t.peek().release || !t.slot.Running()) {
-			return errRelease
-		}
-		if err := t.cont(sig); err != nil {
-			return err
-		}
-		s, err := t.wait()
-		if err != nil {
-			return err
-		}
-		if s.breakpoint() {
-			if regs, err = getRegs(t.tid); err != nil {
-				return t.lost(err)
-			}
-			if after, err := t.current(regs); err != nil || after != before {
-				return errors.Join(err, ErrUnlocked)
-			}
-			return nil
-		}
-		sig = s.sig
-	}
-}
-
-// current reads which goroutine a stopped thread runs: its runtime.g.
-func (t *Thread) current(regs Regs) (uint64, error) {
-	return t.proc.Mem.Uint64(regs.Fs_base + t.proc.GOffset)
 }

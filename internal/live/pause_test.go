@@ -19,23 +19,28 @@ func (s *service) stopSpinning(t *testing.T) {
 	}
 }
 
+// pauseUntilFrozen pauses as often as it takes: a pause can come while the
+// request is still, or for a moment, inside the runtime.
+func (r *trapped) pauseUntilFrozen(t *testing.T) *live.Frozen {
+	t.Helper()
+	for {
+		r.Pause()
+		ev := r.next(t)
+		if ev.Frozen != nil {
+			return ev.Frozen
+		}
+		if ev.Passed == nil || ev.Passed.Cause != live.CausePause {
+			t.Fatal(describe(ev))
+		}
+	}
+}
+
 func TestPauseWhileComputing(t *testing.T) {
 	s := newService(t, spinDir)
 	r := s.trap(t, "/spin", live.Plan{})
 	r.awaitState(t, board.StateRunning)
 	for range 5 {
-		// Until it is in the loop a pause can find it inside the runtime.
-		var fr *live.Frozen
-		for fr == nil {
-			r.Pause()
-			ev := r.next(t)
-			if ev.Passed != nil && ev.Passed.Cause == live.CausePause {
-				continue
-			}
-			if fr = ev.Frozen; fr == nil {
-				t.Fatal(describe(ev))
-			}
-		}
+		fr := r.pauseUntilFrozen(t)
 		if fr.Cause != live.CausePause || fr.Addr != 0 {
 			t.Errorf("cause %d, address %#x, want a pause", fr.Cause, fr.Addr)
 		}
@@ -66,20 +71,15 @@ func TestPauseWhileFrozen(t *testing.T) {
 func TestPauseWhileBlocked(t *testing.T) {
 	s := newShop(t)
 	entry := s.sym.at(t, "slow")
-	r := s.trap(t, "/slow?ms=1000", live.Plan{Stops: []uint64{entry}})
+	r := s.trap(t, "/slow?ms=2000", live.Plan{Stops: []uint64{entry}})
 	g := r.frozen(t).State.G
-	r.Resume(live.Plan{})
-	eventually(t, "the request is blocked", func() bool {
-		now, err := s.board.ReadSlot(r.slot.i)
-		if err != nil {
-			t.Fatal(err)
+	var ev live.Event
+	for ev.Passed == nil { // before it is blocked a pause freezes it
+		r.Resume(live.Plan{})
+		r.Pause()
+		if ev = r.next(t); ev.Gone != nil {
+			t.Fatal(describe(ev))
 		}
-		return !now.Held && r.asleep(t)
-	})
-	r.Pause()
-	ev := r.next(t)
-	if ev.Passed == nil {
-		t.Fatalf("not passed but %s", describe(ev))
 	}
 	if p := ev.Passed; p.Cause != live.CausePause || p.Addr != 0 || p.G != g || p.Why == "" {
 		t.Errorf("passed %+v, want a pause of the goroutine at %#x with a reason", *p, g)
@@ -100,9 +100,7 @@ func TestPauseWhileStepping(t *testing.T) {
 		OverText:  s.sym.runtime,
 	})
 	eventually(t, "the loop is stepped through", func() bool { return r.stepping(t) })
-	r.Pause()
-	fr := r.frozen(t)
-	if fr.Cause != live.CausePause {
+	if fr := r.pauseUntilFrozen(t); fr.Cause != live.CausePause {
 		t.Errorf("cause %d, want a pause", fr.Cause)
 	}
 	r.Resume(live.Plan{})

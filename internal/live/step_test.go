@@ -21,7 +21,7 @@ func TestStepWithin(t *testing.T) {
 	if len(lines) <= live.HardwareSlots {
 		t.Fatalf("%s has %d lines: no test of many stops", fn.name, len(lines))
 	}
-	plan := live.Plan{Stops: slices.Collect(maps.Values(lines)), Within: s.sym.bounds(start)}
+	plan := live.Plan{Frame: slices.Collect(maps.Values(lines)), Within: s.sym.bounds(start)}
 	r := s.trap(t, "/orders/7", live.Plan{Stops: []uint64{start}})
 	fr := r.frozen(t)
 	depth := s.depth(t, fr)
@@ -39,7 +39,7 @@ func TestStepWithin(t *testing.T) {
 			t.Fatalf("after %d lines: %s", len(visited), describe(ev))
 		}
 		fr := ev.Frozen
-		if fr.Cause != live.CauseStop || !slices.Contains(plan.Stops, fr.Addr) {
+		if fr.Cause != live.CauseStop || !slices.Contains(plan.Frame, fr.Addr) {
 			t.Fatalf("stopped at %#x (cause %d), which is no line of %s", fr.Addr, fr.Cause, fn.name)
 		}
 		if d := s.depth(t, fr); d != depth {
@@ -245,6 +245,26 @@ func TestStopInRecursion(t *testing.T) {
 	}
 	if d := s.depth(t, fr); d <= depth {
 		t.Errorf("%d bytes deep at the bottom, %d in the outermost call", d, depth)
+	}
+	r.Resume(live.Plan{})
+	r.gone(t)
+	r.reply.ok(t)
+}
+
+// TestFrameInRecursion: the lines of the frame being stepped do not count in
+// deeper calls of the same function.
+func TestFrameInRecursion(t *testing.T) {
+	s := newShop(t, "-gc", "20ms")
+	call, up := s.sym.at(t, "recursive"), s.sym.at(t, "recursive-up")
+	r := s.trap(t, "/recursive?n=300", live.Plan{Stops: []uint64{call}})
+	depth := s.depth(t, r.frozen(t))
+	r.Resume(live.Plan{Frame: []uint64{call, up}, Within: s.sym.bounds(call)})
+	fr := r.frozen(t)
+	if fr.Cause != live.CauseStop || fr.Addr != up {
+		t.Errorf("stopped at %#x (cause %d), want %#x", fr.Addr, fr.Cause, up)
+	}
+	if d := s.depth(t, fr); d != depth {
+		t.Errorf("%d bytes deep, the frame being stepped is %d deep", d, depth)
 	}
 	r.Resume(live.Plan{})
 	r.gone(t)

@@ -36,7 +36,7 @@ type Process struct {
 type Runtime struct {
 	GStatus, GM                         uint64
 	MLocks, MMallocing, MPreemptOff, MP uint64
-	MCurg                               uint64
+	MCurg, MLockedG                     uint64
 	PStatus                             uint64
 }
 

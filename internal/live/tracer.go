@@ -54,7 +54,7 @@ func (t *Thread) seize() error {
 	}
 	// The service waits for the answer in a futex: wake it.
 	if err := unix.Tgkill(t.proc.PID, t.tid, unix.SIGURG); err != nil {
-		return fmt.Errorf("%w: %w", ErrGone, err)
+		return t.lost(fmt.Errorf("wake thread %d: %w", t.tid, err))
 	}
 	return nil
 }

@@ -232,13 +232,15 @@ var errMoving = errors.New("the goroutine is running")
 // of the parked goroutine at address g will go on.
 func (r *request) returnAddress(g uint64) (addr uint64, where string, err error) {
 	any := r.group // any target of the process can unwind
-	if any == nil {
+	if any == nil && len(r.e.spare) == 0 {
 		t, err := r.e.newTarget()
 		if err != nil {
 			return 0, "", err
 		}
 		r.e.spare = append(r.e.spare, t)
-		any = t.group
+	}
+	if any == nil {
+		any = r.e.spare[len(r.e.spare)-1].group
 	}
 	parked, err := backend.Parked(any.Selected, r.e.backendConfig(), g)
 	if err != nil {

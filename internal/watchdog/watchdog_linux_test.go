@@ -115,7 +115,15 @@ func TestServiceEnds(t *testing.T) {
 	t.Parallel()
 	a := startAgent(t, nil)
 	a.beat(1)
+	service, err := openProcess(a.service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer service.Close()
 	if err := unix.Kill(a.service, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := pollIn(int(service.Fd()), patience); err != nil {
 		t.Fatal(err)
 	}
 	a.want("bye", "<nil>")

@@ -90,15 +90,14 @@ func (c *conn) stackFrame(id session.RequestID, index int, f *proc.Stackframe) d
 		Line:                        c.line(loc.Line),
 		InstructionPointerReference: fmt.Sprintf("%#x", loc.PC),
 	}
-	file, line := loc.File, loc.Line
+	file := loc.File
 	if f.Inlined && file == wrapperFile {
 		pc := f.Current.PC
 		if index > 0 {
 			pc-- // it is behind the call
 		}
 		if trueFile, trueLine, ok := c.sess.SourceLine(pc); ok {
-			file, line = trueFile, trueLine
-			sf.Line = c.line(line)
+			file, sf.Line = trueFile, c.line(trueLine)
 		}
 	}
 	if file == "" || file == wrapperFile { // a wrapper made by the compiler

@@ -55,7 +55,7 @@ func NewServer(cfg Config) (*Server, error) {
 		value *time.Duration
 		zero  time.Duration
 	}{
-		{"WriteTimeout", &cfg.WriteTimeout, 10 * time.Second},
+		{"WriteTimeout", &cfg.WriteTimeout, peerTimeout},
 		{"FirstMessage", &cfg.FirstMessage, 30 * time.Second},
 		{"Linger", &cfg.Linger, time.Second},
 	} {
@@ -111,6 +111,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			s.cfg.Log(fmt.Sprintf("dap: refused %s: %d connections already", nc.RemoteAddr(), maxConns))
 			nc.Close()
 			continue
+		}
+		if err := watchPeer(nc); err != nil {
+			s.cfg.Log(fmt.Sprintf("dap: connection from %s: a peer that is gone may go unnoticed: %v", nc.RemoteAddr(), err))
 		}
 		conns.Go(func() {
 			defer func() { <-slots }()

@@ -24,7 +24,7 @@ type Config struct {
 	Log func(string)
 
 	// WriteTimeout closes a connection whose client takes nothing for so
-	// long. 0 means 10 s.
+	// long. 0 means 8 s.
 	WriteTimeout time.Duration
 
 	// FirstMessage closes a connection that sends no whole message for so long

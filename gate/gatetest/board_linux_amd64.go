@@ -39,8 +39,8 @@ type board struct {
 	abi, size                       uint32
 	armed, agentPID                 uint32
 	lease                           int64
-	_                               int64 // beat
-	callText                        [3][2]uint64
+	_                               int64        // beat
+	_                               [3][2]uint64 // callText
 	ruleGen, ruleCount              uint32
 	rules                           [numRules]rule
 	matched, declined, silent, full uint64

@@ -24,7 +24,7 @@ func (b *Board) ReadHeader() (Header, error) {
 	beat, err4 := b.mem.Uint64(b.base + uint64(b.l.beat))
 	gen, err5 := b.mem.Uint32(b.base + uint64(b.l.ruleGen))
 	return Header{
-		Armed: armed != 0, AgentPID: int(pid),
+		Armed: armed == armedYes, AgentPID: int(pid),
 		Lease: time.Duration(lease), Beat: time.Duration(beat),
 		RulesOK: gen&1 == 0,
 	}, errors.Join(err1, err2, err3, err4, err5)

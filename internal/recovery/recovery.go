@@ -35,7 +35,8 @@ type Report struct {
 	Traced []Traced
 }
 
-// Traced is a thread with a tracer, both by their ids in our pid namespace.
+// Traced is a thread and the process that traces it, by their ids in our pid
+// namespace.
 type Traced struct{ Thread, Tracer int }
 
 // Healed says whether there was something to heal.
@@ -159,19 +160,31 @@ func tracerOf(pid, tid int) (thread, tracer int, err error) {
 		}
 		return tid, 0, nil // the process is there and the thread is not
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/status", pid, thread))
+	tracer, err = statusNumber(fmt.Sprintf("/proc/%d/task/%d/status", pid, thread), "TracerPid:")
+	if err != nil || tracer == 0 {
+		return thread, 0, err
+	}
+	// It names the thread that traces; its process is what a person can end.
+	if process, err := statusNumber(fmt.Sprintf("/proc/%d/status", tracer), "Tgid:"); err == nil && process != 0 {
+		tracer = process
+	}
+	return thread, tracer, nil
+}
+
+// statusNumber reads a field of a status file; 0 if the thread has ended, whose
+// file is gone or empty (proc_pid_status(5)).
+func statusNumber(file, field string) (int, error) {
+	status, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return 0, nil
+	}
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-			return thread, 0, nil
-		}
-		return thread, 0, fmt.Errorf("tracer of thread %d: %w", thread, err)
+		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "TracerPid:"); ok {
-			tracer, err = strconv.Atoi(strings.TrimSpace(value))
-			return thread, tracer, err
+		if value, ok := strings.CutPrefix(line, field); ok {
+			return strconv.Atoi(strings.TrimSpace(value))
 		}
 	}
-	// proc_pid_status(5): a thread that is just ending reads as nothing.
-	return thread, 0, nil
+	return 0, nil
 }

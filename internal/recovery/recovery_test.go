@@ -141,14 +141,19 @@ func (s *service) trace(tid int) (release func()) {
 	seized, stop, done := make(chan error), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // for ever: the kernel detaches when the thread ends
-		_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(tid), 0, 0, 0, 0)
-		if errno != 0 {
-			seized <- errno
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := ptrace(unix.PTRACE_SEIZE, tid); err != nil {
+			seized <- err
 			return
 		}
 		close(seized)
 		<-stop
+		err := ptrace(unix.PTRACE_INTERRUPT, tid)
+		_, werr := unix.Wait4(tid, nil, unix.WALL, nil)
+		if err := errors.Join(err, werr, ptrace(unix.PTRACE_DETACH, tid)); err != nil {
+			s.t.Error(err)
+		}
 	}()
 	if err := <-seized; err != nil {
 		s.t.Fatal(err)
@@ -156,13 +161,16 @@ func (s *service) trace(tid int) (release func()) {
 	release = sync.OnceFunc(func() {
 		close(stop)
 		<-done
-		eventually(s.t, "the kernel has detached the thread", func() bool {
-			_, tracer, err := tracerOf(s.pid, tid)
-			return err == nil && tracer == 0
-		})
 	})
 	s.t.Cleanup(release)
 	return release
+}
+
+func ptrace(request, tid int) error {
+	if _, _, errno := unix.Syscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), 0, 0, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // TestHalfWrittenRules: the agent died between the two generations.

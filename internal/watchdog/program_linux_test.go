@@ -34,7 +34,6 @@ func TestMain(m *testing.M) {
 // agentMain is an agent that does what it is told, a line each on stdin, and
 // answers each on stdout.
 func agentMain(servicePID string) int {
-	runtime.LockOSThread() // ptrace
 	service, err := strconv.Atoi(servicePID)
 	if err != nil {
 		panic(err)
@@ -63,7 +62,13 @@ func agentMain(servicePID string) int {
 		case "beats":
 			fmt.Println(beats.Load())
 		case "hold":
-			fmt.Println(hold(service))
+			held := make(chan error)
+			go func() { // a thread of its own, as agents have for each tracee
+				runtime.LockOSThread()
+				held <- hold(service)
+				select {}
+			}()
+			fmt.Println(<-held)
 		case "bye":
 			fmt.Println(g.Close())
 		case "await":

@@ -33,7 +33,7 @@ func left(service, agent int) ([]string, error) {
 		}
 		state, tracer := parseStatus(string(text))
 		switch {
-		case tracer == agent:
+		case tracer != 0 && ofAgent(tracer, agent):
 			found = append(found, fmt.Sprintf("thread %s (traced by the agent, state %s)", entry.Name(), state))
 		case tracer != 0:
 		case state == "t":
@@ -48,6 +48,25 @@ func left(service, agent int) ([]string, error) {
 		found = append(found, stopped...)
 	}
 	return found, nil
+}
+
+// ofAgent says whether the thread tracer, which is what TracerPid names, is one of
+// the agent's. One that is gone is taken for one: the kernel is about to detach
+// what it traced, and the next look will tell.
+func ofAgent(tracer, agent int) bool {
+	if tracer == agent {
+		return true
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tracer)) // works for threads, too
+	if err != nil {
+		return true
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "Tgid:"); ok {
+			return strings.TrimSpace(value) == strconv.Itoa(agent)
+		}
+	}
+	return true
 }
 
 // parseStatus reads the state's letter and the tracer, 0 if there is none. Both

@@ -15,26 +15,6 @@ import (
 // thread go on instead, and restores what only the agent knew from the journal.
 // Every other SIGTRAP reaches the runtime as it would without us.
 
-// maxXState is the largest XSAVE area that a journal holds: with AMX the
-// kernel's is 11008 bytes (2752 with AVX-512).
-const maxXState = 12 << 10
-
-// journal is what the agent noted of a thread before it made it call park.
-// Written by the agent, read by pad. ABI, like the board.
-type journal struct {
-	n      uint64 // bytes of state; 0: none
-	pc     uint64 // where the thread goes on
-	flags  uint64 // RFLAGS
-	homing uint64 // both: 1 from the protocol's last stop until pc is reached
-	state  [maxXState]byte
-}
-
-// journals belongs to the slots of theBoard. It is a variable of its own so
-// that it takes no room in the binary.
-var journals [numSlots]journal
-
-var _ = &journals // pad uses it, which the tools do not see
-
 // padEntry returns the address of pad, which is no Go function.
 func padEntry() uintptr
 

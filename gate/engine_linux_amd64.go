@@ -31,6 +31,7 @@ func armed() bool { return atomic.LoadUint32(&theBoard.armed) != armedNo }
 // request after the end finds no rules, and takes the landing pad away.
 func currentRules() *ruleSet {
 	if atomic.LoadUint32(&theBoard.armed) != armedYes {
+		reclaimAll() // the agent ends, and with it the lease
 		removePad()
 		return &noRules
 	}

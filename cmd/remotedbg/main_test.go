@@ -8,8 +8,22 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// afterTests runs when all tests are over.
+var afterTests []func()
+
+type allTests struct{ *testing.M }
+
+func (a allTests) Run() int {
+	defer func() {
+		for _, f := range afterTests {
+			f()
+		}
+	}()
+	return a.M.Run()
+}
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"remotedbg": main})
+	testscript.Main(allTests{m}, map[string]func(){"remotedbg": main})
 }
 
 // TestScripts runs the command as a person does: testdata/script/*.txtar.

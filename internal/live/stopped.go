@@ -10,8 +10,12 @@ var began = time.Now()
 
 // noteStop and noteResume are called by the tracing goroutine when it has taken
 // a ptrace-stop and before it resumes the tracee.
-func (t *Thread) noteStop()   { t.stopTaken.Store(int64(time.Since(began))) }
-func (t *Thread) noteResume() { t.stopTaken.Store(0) }
+func (t *Thread) noteStop() { t.stopTaken.Store(int64(time.Since(began))) }
+func (t *Thread) noteResume() {
+	if since := t.stopTaken.Swap(0); since != 0 {
+		t.stopTotal.Add(int64(time.Since(began)) - since)
+	}
+}
 
 // StoppedFor says for how long the thread has been in the ptrace-stop that it is
 // in now; 0 if it runs, also while the request is frozen, for its thread is
@@ -24,3 +28,6 @@ func (t *Thread) StoppedFor() time.Duration {
 	}
 	return max(time.Since(began)-time.Duration(since), 1)
 }
+
+// StoppedInAll is how long the thread has been in ptrace-stops altogether.
+func (t *Thread) StoppedInAll() time.Duration { return time.Duration(t.stopTotal.Load()) }

@@ -146,6 +146,7 @@ type Thread struct {
 	// stopTaken is when, on the clock of package variable began, the stop was
 	// taken that the tracee is in; 0 while it runs.
 	stopTaken atomic.Int64
+	stopTotal atomic.Int64 // ns of the stops that are over
 
 	mu   sync.Mutex
 	mail mail

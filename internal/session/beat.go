@@ -56,3 +56,27 @@ func (e *Engine) longestStop() (tid int, stopped time.Duration) {
 	}
 	return tid, stopped
 }
+
+// stoppedEvery is how often the time that threads were stopped is told.
+const stoppedEvery = time.Minute
+
+// tellStopped logs how long threads of the service were in ptrace-stops since
+// it last did. That is all that debugging takes from the service's runtime: a
+// frozen request's thread is not stopped.
+func (w *watcher) tellStopped(now time.Duration) {
+	if now < w.stoppedAt {
+		return
+	}
+	w.stoppedAt = now + stoppedEvery
+	e := w.e
+	e.mu.Lock()
+	total := e.stopped
+	for _, r := range e.requests {
+		total += r.thread.StoppedInAll()
+	}
+	e.mu.Unlock()
+	if total > w.stoppedTold {
+		e.cfg.Log(fmt.Sprintf("threads of the service were stopped for %v in the last minute", (total - w.stoppedTold).Round(10*time.Microsecond)))
+		w.stoppedTold = total
+	}
+}

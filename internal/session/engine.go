@@ -56,6 +56,7 @@ type Engine struct {
 	session  *Session // nil: no IDE
 	requests map[RequestID]*request
 	lastID   RequestID
+	stopped  time.Duration // of the threads of requests that are gone, in ptrace-stops
 	changed  chan struct{} // closed and replaced when a request has gone
 
 	processGone atomic.Bool

@@ -171,8 +171,11 @@ func (r *request) finish() {
 	e.mu.Unlock()
 
 	r.session.queue.put(Event{Kind: EventExited, Request: info})
-	e.cfg.Log(fmt.Sprintf("request %d released after %v: %s", r.id, time.Since(info.Since).Round(time.Millisecond), r.name))
+	stopped := r.thread.StoppedInAll()
+	e.cfg.Log(fmt.Sprintf("request %d released after %v (its thread was stopped for %v of it): %s",
+		r.id, time.Since(info.Since).Round(time.Millisecond), stopped.Round(10*time.Microsecond), r.name))
 	e.mu.Lock()
+	e.stopped += stopped
 	delete(e.requests, r.id)
 	close(e.changed)
 	e.changed = make(chan struct{})

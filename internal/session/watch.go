@@ -36,7 +36,7 @@ func (e *Engine) lease(end time.Duration) time.Duration {
 func (e *Engine) watch(end time.Duration) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	w := watcher{e: e, end: end, renewAt: board.Now() + renewEvery, offers: make([]*offer, e.board.NumSlots())}
+	w := watcher{e: e, end: end, renewAt: board.Now() + renewEvery, stoppedAt: board.Now() + stoppedEvery, offers: make([]*offer, e.board.NumSlots())}
 	for {
 		select {
 		case <-e.stop:
@@ -57,6 +57,8 @@ type watcher struct {
 	e            *Engine
 	end, renewAt time.Duration // on board.Now's clock
 	beatAt       time.Duration
+	stoppedAt    time.Duration // when to tell the time of stops next
+	stoppedTold  time.Duration // as it was last told
 	slots        []board.Slot
 	scratch      []byte
 	offers       []*offer // by slot
@@ -92,6 +94,7 @@ func (w *watcher) look() (why string) {
 			return e.unreachable(err)
 		}
 	}
+	w.tellStopped(now)
 	if now >= w.renewAt {
 		w.renewAt = now + renewEvery
 		return e.renew(w.end)

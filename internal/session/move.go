@@ -166,8 +166,8 @@ func (r *request) pauseLater(p live.Passed) {
 	r.e.brain.Lock()
 	defer r.e.brain.Unlock()
 	addr, where, err := r.returnAddress(p.G)
-	if errors.Is(err, errMoving) {
-		r.pauseAgain() // it runs: it may be out of the runtime or the assembly soon
+	if errors.Is(err, errMoving) || errors.Is(err, errNotYet) && r.pause.tries < notYetTries {
+		r.pauseAgain() // it may be out of the runtime, or in the handler, soon
 		return
 	}
 	if err != nil {
@@ -226,7 +226,14 @@ func (r *request) startPause() error {
 	return r.group.RequestManualStop()
 }
 
-var errMoving = errors.New("the goroutine is running")
+var (
+	errMoving = errors.New("the goroutine is running")
+	errNotYet = errors.New("no function of the main module is on it")
+)
+
+// notYetTries is how often a request that is not in the user's code is tried: it
+// may only be on the way to its handler.
+const notYetTries = 20
 
 // returnAddress finds where the innermost function of the user's on the stack
 // of the parked goroutine at address g will go on.
@@ -254,5 +261,5 @@ func (r *request) returnAddress(g uint64) (addr uint64, where string, err error)
 			return f.Current.PC, fmt.Sprintf("%s (%s:%d)", f.Call.Fn.Name, filepath.Base(f.Call.File), f.Call.Line), nil
 		}
 	}
-	return 0, "", errors.New("no function of the main module is on it")
+	return 0, "", errNotYet
 }

@@ -161,6 +161,23 @@ func (b *Board) Beat() error {
 	return b.mem.PutUint64(b.base+uint64(b.l.beat), uint64(Now()))
 }
 
+// Counts are the gate's counters since the service started: requests that
+// matched while it was armed, and what became of those that were not taken.
+type Counts struct{ Matched, Declined, Silent, Full uint64 }
+
+// Counts reads the counters.
+func (b *Board) Counts() (c Counts, err error) {
+	for _, f := range []struct {
+		off int64
+		to  *uint64
+	}{{b.l.matched, &c.Matched}, {b.l.declined, &c.Declined}, {b.l.silent, &c.Silent}, {b.l.full, &c.Full}} {
+		if *f.to, err = b.mem.Uint64(b.base + uint64(f.off)); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
 // Disarm turns the gate off and ends the lease. The service notices at its next
 // request, puts back what arming changed, and clears the word itself.
 func (b *Board) Disarm() error {

@@ -36,7 +36,8 @@ func (e *Engine) lease(end time.Duration) time.Duration {
 func (e *Engine) watch(end time.Duration) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	w := watcher{e: e, end: end, renewAt: board.Now() + renewEvery, stoppedAt: board.Now() + stoppedEvery, offers: make([]*offer, e.board.NumSlots())}
+	counts, _ := e.board.Counts() // an error comes back at the first look
+	w := watcher{e: e, counts: counts, end: end, renewAt: board.Now() + renewEvery, stoppedAt: board.Now() + stoppedEvery, offers: make([]*offer, e.board.NumSlots())}
 	for {
 		select {
 		case <-e.stop:
@@ -59,6 +60,7 @@ type watcher struct {
 	beatAt       time.Duration
 	stoppedAt    time.Duration // when to tell the time of stops next
 	stoppedTold  time.Duration // as it was last told
+	counts       board.Counts  // of the gate, as last seen
 	slots        []board.Slot
 	scratch      []byte
 	offers       []*offer // by slot
@@ -97,9 +99,33 @@ func (w *watcher) look() (why string) {
 	w.tellStopped(now)
 	if now >= w.renewAt {
 		w.renewAt = now + renewEvery
+		w.tellMissed()
 		return e.renew(w.end)
 	}
 	return ""
+}
+
+// tellMissed says when matching requests were not taken for reasons that the
+// person at the IDE cannot see.
+func (w *watcher) tellMissed() {
+	now, err := w.e.board.Counts()
+	if err != nil {
+		return // renew finds out
+	}
+	before := w.counts
+	w.counts = now
+	w.e.mu.Lock()
+	s := w.e.session
+	w.e.mu.Unlock()
+	if s == nil {
+		return
+	}
+	if n := now.Silent - before.Silent; n > 0 {
+		s.output(fmt.Sprintf("%d matching requests ran untouched: this agent did not answer within 100 ms, the machine is too busy", n))
+	}
+	if n := now.Full - before.Full; n > 0 {
+		s.output(fmt.Sprintf("%d matching requests ran untouched: the gate holds %d at a time", n, w.e.board.NumSlots()))
+	}
 }
 
 // unreachable says why the board cannot be reached any more.

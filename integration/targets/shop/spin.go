@@ -25,7 +25,7 @@ func (a *api) spin(w http.ResponseWriter, r *http.Request) {
 func turn(seed int) int {
 	sum := uint32(seed)
 	for i := range uint32(1000) {
-		sum = sum*1664525 + i //bp:spin-work
+		sum = sum*1664525 + i
 	}
 	return int(sum&1|1) &^ 2
 }

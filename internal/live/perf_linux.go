@@ -90,12 +90,28 @@ func (b *breakpoints) set(addrs []uint64) (refused []uint64, why error) {
 // clear removes all.
 func (b *breakpoints) clear() { _, _ = b.set(nil) }
 
+// nowhere is an address that nothing executes.
+const nowhere = 1 << 40
+
 // CheckBreakpoints says whether this process may set hardware breakpoints, by
-// setting one on its own thread at an address that nothing executes.
+// setting one on its own thread.
 func CheckBreakpoints() error {
-	fd, err := openBreakpoint(0, 1<<40)
+	fd, err := openBreakpoint(0, nowhere)
 	if err != nil {
 		return err
 	}
 	return unix.Close(fd)
+}
+
+// KeepBreakpointsReady keeps a breakpoint on this process's own main thread until
+// release is called. The kernel switches its handling of perf events of tasks
+// on with the first one and off a second after the last one, and switching it on
+// waits for an RCU grace period (kernel/events/core.c, account_event): tens of
+// milliseconds, or more on a busy machine, for which a request would wait.
+func KeepBreakpointsReady() (release func(), err error) {
+	fd, err := openBreakpoint(unix.Getpid(), nowhere)
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = unix.Close(fd) }, nil
 }

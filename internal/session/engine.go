@@ -61,6 +61,8 @@ type Engine struct {
 
 	processGone atomic.Bool
 
+	idle func() // lets go of the breakpoint that keeps the kernel ready
+
 	stop chan struct{} // closed by Close: the loops end
 	done chan struct{} // closed at the very end
 }
@@ -78,29 +80,41 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		changed:  make(chan struct{}),
 		stop:     make(chan struct{}), done: make(chan struct{}),
 	}
+	if err := e.open(ctx); err != nil {
+		if e.idle != nil {
+			e.idle()
+		}
+		return nil, err
+	}
+	return e, nil
+}
+
+// open is Open but for cleaning up.
+func (e *Engine) open(ctx context.Context) error {
+	cfg := &e.cfg
 	if err := e.find(); err != nil {
-		return nil, refuse(cfg.PID, fmt.Sprintf("attach to process %d", cfg.PID), err)
+		return refuse(cfg.PID, fmt.Sprintf("attach to process %d", cfg.PID), err)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := e.load(); err != nil {
-		return nil, refuse(cfg.PID, fmt.Sprintf("load the symbols of process %d", cfg.PID), err)
+		return refuse(cfg.PID, fmt.Sprintf("load the symbols of process %d", cfg.PID), err)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := recovery.CheckOwner(e.board); err != nil { // loading takes its time
-		return nil, refuse(cfg.PID, fmt.Sprintf("arm process %d", cfg.PID), err)
+		return refuse(cfg.PID, fmt.Sprintf("arm process %d", cfg.PID), err)
 	}
 	cfg.Beat()
 	end := board.Now() + cfg.For
 	if err := e.board.Arm(os.Getpid(), boardRules(cfg.Allow), e.lease(end)); err != nil {
-		return nil, refuse(cfg.PID, fmt.Sprintf("arm process %d", cfg.PID), err)
+		return refuse(cfg.PID, fmt.Sprintf("arm process %d", cfg.PID), err)
 	}
 	cfg.Log(fmt.Sprintf("armed process %d for %v", cfg.PID, cfg.For))
 	go e.watch(end)
-	return e, nil
+	return nil
 }
 
 // find locates the gate and checks that we may trace and set breakpoints.
@@ -115,7 +129,7 @@ func (e *Engine) find() error {
 	if err := recovery.CheckOwner(e.board); err != nil {
 		return err
 	}
-	if err := live.CheckBreakpoints(); err != nil {
+	if e.idle, err = live.KeepBreakpointsReady(); err != nil {
 		return err
 	}
 	report, err := recovery.Heal(e.cfg.PID, e.board)
@@ -220,6 +234,7 @@ func (e *Engine) Close(reason string) error {
 	e.mu.Lock()
 	e.state = engineEnded
 	e.mu.Unlock()
+	e.idle()
 	e.cfg.Log("disarmed: " + reason)
 	close(e.done)
 	return err

@@ -10,12 +10,13 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The oldest Go that a service may be built with.
 OLDEST_GO := go1.24.13
 
-.PHONY: help demo test bench lint install
+.PHONY: help demo test bench faults lint install
 
 help:
 	@echo 'make demo         freeze one request of an example service under load (KEEP=1: leave it running)'
 	@echo 'make test         all tests of all modules'
 	@echo 'make bench        what a frozen request costs the others, and latencies'
+	@echo 'make faults       the debugger killed, stopped and confused at random moments (about an hour; ROW=kill TRIALS=40: less)'
 	@echo 'make lint         gofmt, vet, cross builds, staticcheck'
 	@echo 'make install      go install of the remotedbg command'
 
@@ -30,6 +31,9 @@ test:
 
 bench:
 	@.ci/bench
+
+faults:
+	@cd integration && go run -buildvcs=false ./faults $(if $(ROW),-row $(ROW)) $(if $(TRIALS),-trials $(TRIALS)) $(if $(SEED),-seed $(SEED))
 
 lint:
 	@.ci/lint '$(STATICCHECK)' '$(OLDEST_GO)' $(MODULES)

@@ -32,6 +32,9 @@ func newMux(g *gate.Gate, s *service) *http.ServeMux {
 	mux.HandleFunc("GET /recursive", a.recursive)
 	mux.HandleFunc("GET /spin", a.spin)
 	registerCalls(mux)
+	registerLocked(mux)
+	registerEnds(mux)
+	registerWatched(mux)
 	return mux
 }
 

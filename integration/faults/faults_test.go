@@ -1,0 +1,83 @@
+//go:build linux && amd64
+
+package main
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+// TestFaults runs every row with few trials, one row after the other. The full
+// form is make faults.
+func TestFaults(t *testing.T) {
+	var out strings.Builder
+	l, err := newLab(0, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	l.short = true
+	t.Logf("seed %d", l.seed)
+	for _, r := range rows() {
+		t.Run(r.name, func(t *testing.T) {
+			out.Reset()
+			res := l.run(r, l.somewhere(), r.short)
+			t.Log(res.line())
+			if res.failures > 0 {
+				t.Errorf("%d of %d trials failed:\n%s", res.failures, res.trials, out.String())
+			}
+		})
+	}
+}
+
+// TestUpperBound holds the bound against the two cases that have a closed form,
+// and others computed with exact fractions.
+func TestUpperBound(t *testing.T) {
+	for _, c := range []struct {
+		failures, trials int
+		want             float64
+	}{
+		{0, 1, 0.95},
+		{0, 300, 1 - math.Pow(0.05, 1.0/300)}, // (1-p)^n = 0.05
+		{0, 40, 1 - math.Pow(0.05, 1.0/40)},
+		{9, 10, math.Pow(0.95, 1.0/10)}, // 1-p^n = 0.05
+		{1, 20, 0.2161},
+		{14, 40, 0.4919},
+		{3, 3, 1},
+		{0, 0, 1},
+	} {
+		if got := upperBound(c.failures, c.trials); math.Abs(got-c.want) > 0.0002 {
+			t.Errorf("%d failures in %d trials: at most %.4f, want %.4f", c.failures, c.trials, got, c.want)
+		}
+	}
+}
+
+// TestSeeds: the same seed gives the same moments, whichever rows run.
+func TestSeeds(t *testing.T) {
+	a, b := &lab{seed: 7}, &lab{seed: 8}
+	if again := (&lab{seed: 7}); again.seedOf("kill", 3) != a.seedOf("kill", 3) {
+		t.Error("a trial has two seeds")
+	}
+	seen := make(map[uint64]bool)
+	for _, l := range []*lab{a, b} {
+		for _, row := range []string{"kill", "stop"} {
+			for i := range 100 {
+				seen[l.seedOf(row, i)] = true
+			}
+		}
+	}
+	if len(seen) != 400 {
+		t.Errorf("%d seeds for 400 trials", len(seen))
+	}
+}
+
+func TestPick(t *testing.T) {
+	got, err := pick("stop,kill")
+	if err != nil || len(got) != 2 || got[0].name != "stop" || got[1].name != "kill" {
+		t.Errorf("picked %v, %v", got, err)
+	}
+	if _, err := pick("kil"); err == nil || !strings.Contains(err.Error(), "kill-both") {
+		t.Errorf("an unknown row: %v", err)
+	}
+}

@@ -1,0 +1,106 @@
+//go:build linux && amd64
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/remotedbg/remotedbg/integration/harness"
+)
+
+const (
+	// answerTimeout bounds how long a held request may take once the fault has
+	// happened. Its client waits; a second of silence is the gate's.
+	answerTimeout = 10 * time.Second
+	// slotTimeout bounds how long a slot that a dead agent left may be taken:
+	// the lease is five seconds.
+	slotTimeout = 8 * time.Second
+)
+
+// check holds the service against what it must be when nobody debugs it: alive,
+// no thread traced or stopped, its text untouched, the next n requests answered
+// with 200, and the slots free: at once if the agent ended in good order,
+// otherwise when the lease has run out.
+func (g *rig) check(n int) error {
+	pid := g.service.PID
+	if err := g.serves(n); err != nil {
+		return err
+	}
+	return errors.Join(
+		harness.Until(slotTimeout, "every slot is free", func() error {
+			if err := harness.SlotsFree(pid); err == nil {
+				return nil
+			}
+			// The next request of an allowed client takes them back.
+			return errors.Join(g.allowed.All(1, "/orders/7", 10*time.Second), harness.SlotsFree(pid))
+		}),
+		harness.Untraced(pid),
+		harness.TextIntact(pid),
+	)
+}
+
+// serves is the part of check that does not wait for the lease.
+func (g *rig) serves(n int) error {
+	if !g.service.Running() {
+		code, _ := g.service.Wait(time.Second)
+		return fmt.Errorf("the service has died: it ended with %d", code)
+	}
+	// For as long as the lease of a dead agent runs, an allowed request waits
+	// 100 ms for its answer: so only a few of the n are allowed ones.
+	const fromAllowed = 10
+	return errors.Join(
+		harness.Untraced(g.service.PID),
+		g.allowed.All(fromAllowed, "/orders/7", 30*time.Second),
+		g.others.All(n-fromAllowed, "/orders/3", 2*time.Minute),
+	)
+}
+
+// checkRecovered is check behind remotedbg recover, which does not wait for the
+// lease: no slot is in the hands of the dead agent any more. One that it has
+// released is taken back when it is needed.
+func (g *rig) checkRecovered(n int) error {
+	pid := g.service.PID
+	if err := g.serves(n); err != nil {
+		return err
+	}
+	p, err := harness.Start(g.agent, "recover", "--pid", strconv.Itoa(pid))
+	if err != nil {
+		return err
+	}
+	if code, err := p.Wait(20 * time.Second); err != nil || code != 0 {
+		p.Kill()
+		return fmt.Errorf("remotedbg recover ended with %d: %w\n%s%s", code, err, p.Stdout, p.Stderr)
+	}
+	return errors.Join(
+		harness.Until(time.Second, "no slot is in use", func() error { return slotsReleased(pid) }),
+		harness.Untraced(pid),
+		harness.TextIntact(pid),
+	)
+}
+
+// slotsReleased fails if a slot is neither free nor given back.
+func slotsReleased(pid int) error {
+	const slotFree, slotAbandoned = 0, 5 // gate/board.go
+	states, err := harness.Slots(pid)
+	if err != nil {
+		return err
+	}
+	for _, s := range states {
+		if s != slotFree && s != slotAbandoned {
+			return fmt.Errorf("slots of process %d are in use: states %v", pid, states)
+		}
+	}
+	return nil
+}
+
+// tail is the end of a long text.
+func tail(text string) string {
+	const most = 1500
+	if len(text) > most {
+		return "..." + text[len(text)-most:]
+	}
+	return text
+}

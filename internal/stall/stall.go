@@ -75,6 +75,9 @@ func (w *Watch) Look() (evidence string, err error) {
 	slices.SortFunc(piles, func(a, b pile) int { return cmp.Or(b.more-a.more, a.reason-b.reason) })
 	var parts []string
 	for _, p := range piles {
+		if p.more*10 < total {
+			continue // chance
+		}
 		parts = append(parts, fmt.Sprintf("%d goroutines wait for %s", p.more, w.r.reasons[p.reason]))
 	}
 	return strings.Join(parts, ", ") + " since the stop", nil

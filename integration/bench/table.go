@@ -41,6 +41,9 @@ func printTraffic(out io.Writer, o options, t *traffic, dlv *dlvResult) {
 	fmt.Fprintln(w, "\t\t")
 	one("dlv, condition never true", dlv.armed)
 	fmt.Fprintf(w, "%.4f\t%.1f\t\n", throughput(dlv.armed)/throughput(dlv.none), p99(dlv.armed)/p99(dlv.none))
+	if !dlv.survived {
+		fmt.Fprintln(w, "the service did not survive dlv's detaching\t\t\t\t\t\t")
+	}
 }
 
 func printWaits(out io.Writer, waits *waits) {

@@ -16,7 +16,7 @@ import (
 // lease of two seconds, which a goroutine of the service renews each half. Ten
 // minutes in the full form.
 func stayAlive(t *trial) error {
-	length := time.Duration(t.scaled(600, 8)) * time.Second
+	length := time.Duration(t.scaled(600, 5)) * time.Second
 	if err := t.get("/lease", nil); err != nil { // it starts
 		return err
 	}

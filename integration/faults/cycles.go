@@ -16,7 +16,7 @@ import (
 // steps it and leaves, under load. Neither the service nor the agent may have
 // more of anything afterwards. 500 in the full form.
 func cycles(t *trial) error {
-	n := t.scaled(500, 15)
+	n := t.scaled(500, 10)
 	a, err := t.attach()
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func cycles(t *trial) error {
 // reattach has agent after agent attach, freeze, step and detach. 100 in the
 // full form.
 func reattach(t *trial) error {
-	n := t.scaled(100, 3)
+	n := t.scaled(100, 2)
 	for i := range n {
 		a, err := t.attach()
 		if err != nil {

@@ -23,7 +23,7 @@ import (
 // connection is closed; the agent lives and has not panicked. Ten minutes in
 // the full form.
 func fuzzIDE(t *trial) error {
-	length := time.Duration(t.scaled(600, 6)) * time.Second
+	length := time.Duration(t.scaled(600, 4)) * time.Second
 	t.label = fmt.Sprintf("fuzz for %v", length)
 	a, err := t.attach()
 	if err != nil {

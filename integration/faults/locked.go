@@ -65,7 +65,7 @@ func freezeLocked(t *trial) error {
 	if took > soon {
 		return fmt.Errorf("those behind the lock waited for %v", took)
 	}
-	said, err := c.WaitOutput("sync.Mutex.Lock since the stop")
+	said, err := c.WaitOutput("goroutines wait for sync.Mutex.Lock")
 	if err != nil {
 		return fmt.Errorf("the IDE was not told: %w", err)
 	}

@@ -29,17 +29,18 @@ func (g *rig) check(n int) error {
 	if err := g.serves(n); err != nil {
 		return err
 	}
-	return errors.Join(
-		harness.Until(slotTimeout, "every slot is free", func() error {
-			if err := harness.SlotsFree(pid); err == nil {
-				return nil
-			}
-			// The next request of an allowed client takes them back.
-			return errors.Join(g.allowed.All(1, "/orders/7", 10*time.Second), harness.SlotsFree(pid))
-		}),
-		harness.Untraced(pid),
-		harness.TextIntact(pid),
-	)
+	return errors.Join(g.slotsFree(slotTimeout), harness.Untraced(pid), harness.TextIntact(pid))
+}
+
+// slotsFree waits until every slot is free. The gate has no goroutine: it is the
+// next request of an allowed client that takes back what a dead agent left.
+func (g *rig) slotsFree(timeout time.Duration) error {
+	return harness.Until(timeout, "every slot is free", func() error {
+		if err := harness.SlotsFree(g.service.PID); err == nil {
+			return nil
+		}
+		return errors.Join(g.allowed.All(1, "/orders/7", 10*time.Second), harness.SlotsFree(g.service.PID))
+	})
 }
 
 // serves is the part of check that does not wait for the lease.
@@ -59,8 +60,7 @@ func (g *rig) serves(n int) error {
 }
 
 // checkRecovered is check behind remotedbg recover, which does not wait for the
-// lease: no slot is in the hands of the dead agent any more. One that it has
-// released is taken back when it is needed.
+// lease.
 func (g *rig) checkRecovered(n int) error {
 	pid := g.service.PID
 	if err := g.serves(n); err != nil {
@@ -74,26 +74,7 @@ func (g *rig) checkRecovered(n int) error {
 		p.Kill()
 		return fmt.Errorf("remotedbg recover ended with %d: %w\n%s%s", code, err, p.Stdout, p.Stderr)
 	}
-	return errors.Join(
-		harness.Until(time.Second, "no slot is in use", func() error { return slotsReleased(pid) }),
-		harness.Untraced(pid),
-		harness.TextIntact(pid),
-	)
-}
-
-// slotsReleased fails if a slot is neither free nor given back.
-func slotsReleased(pid int) error {
-	const slotFree, slotAbandoned = 0, 5 // gate/board.go
-	states, err := harness.Slots(pid)
-	if err != nil {
-		return err
-	}
-	for _, s := range states {
-		if s != slotFree && s != slotAbandoned {
-			return fmt.Errorf("slots of process %d are in use: states %v", pid, states)
-		}
-	}
-	return nil
+	return errors.Join(g.slotsFree(time.Second), harness.Untraced(pid), harness.TextIntact(pid))
 }
 
 // tail is the end of a long text.

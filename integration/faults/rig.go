@@ -76,8 +76,6 @@ func (g *rig) finish() (err error) {
 		return nil
 	}
 	if !g.short {
-		// Recovered: the service may have been so by the last trial, and disarmed
-		// it takes a slot back when the next session needs it.
 		err = g.checkRecovered(10_000)
 	}
 	return errors.Join(err, g.service.Shutdown())

@@ -5,8 +5,11 @@ package harness
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -23,6 +26,7 @@ type Process struct {
 
 // Start starts a program.
 func Start(program string, args ...string) (*Process, error) {
+	hangups()
 	p := &Process{
 		Stdout: newOutput(), Stderr: newOutput(),
 		name: filepath.Base(program),
@@ -102,3 +106,11 @@ func (p *Process) Kill() {
 	_ = p.Signal(syscall.SIGKILL)
 	<-p.done
 }
+
+// hangups makes sure that processes started from here on get SIGHUP: one that is
+// ignored where the tests run, as under nohup, would be ignored in them, too.
+var hangups = sync.OnceFunc(func() {
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
+})

@@ -35,7 +35,7 @@ func BenchmarkNoMatch(b *testing.B) {
 			r := httpRequest("203.0.113.7:51234")
 			b.ReportAllocs()
 			for b.Loop() {
-				if g.EnterHTTP(r).Trapped() {
+				if g.EnterHTTP(r, "").Trapped() {
 					b.Fatal("trapped")
 				}
 			}

@@ -22,7 +22,7 @@ import (
 func main() {
 	var g gate.Gate
 	http.ListenAndServe("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		t := g.EnterHTTP(r)
+		t := g.EnterHTTP(r, "")
 		defer t.Leave()
 	}))
 }

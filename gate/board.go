@@ -20,6 +20,8 @@ const (
 	numSlots     = 8
 	numRules     = 16
 	numCallTexts = 3
+	numEpochs    = 64
+	numSights    = 32
 )
 
 // Values of armed. The service turns armedEnding into armedNo when it has put
@@ -70,6 +72,7 @@ type board struct {
 	ruleGen   uint32 // agent: odd while the rules are being written
 	ruleCount uint32 // agent
 	rules     [numRules]rule
+	tokenKey  [32]byte // agent: HMAC key of the tokens that rules with token ask for; written with the rules
 
 	matched  uint64 // app: requests that matched while armed
 	declined uint64 // app: of those, ran untouched because the agent said no
@@ -77,6 +80,34 @@ type board struct {
 	full     uint64 // app: of those, ran untouched because every slot was taken
 
 	slots [numSlots]slot
+
+	// How long everybody else's requests take, for the agent's stall guard: it
+	// numbers stretches of time, and the requests that begin in each and those
+	// of them that have ended are counted (passing.go). No clock is read.
+	epoch  uint32 // agent: number of the present epoch<<8 | mask of the share that is counted; 0: none
+	epochs [numEpochs]epoch
+
+	// Whose requests come in, while a person looks (sights.go).
+	looking uint32 // agent: 1 while it wants to see them
+	sighted uint32 // app: how many there were
+	sights  [numSights]sight
+}
+
+// epoch counts requests that run untouched, by the epoch that they began in,
+// modulo numEpochs. Both numbers only grow.
+type epoch struct {
+	begun uint32 // app
+	ended uint32 // app
+}
+
+// sight is one request's client as the gate sees it.
+type sight struct {
+	n      uint32 // app: sighted when it was written, sightBusy while it is being written
+	peer   text64
+	client text64 // empty: unknown
+	reason text128
+	method text16
+	path   text128
 }
 
 // rule is one allow rule as the agent writes it. Empty fields match anything.
@@ -84,6 +115,7 @@ type rule struct {
 	addr   [16]byte // prefix address in its 16-byte form (IPv4 as ::ffff:a.b.c.d)
 	bits   uint8    // prefix length in the 16-byte form, 0..128
 	is4    uint8    // 1 for an IPv4 prefix: it never matches an IPv6 client and the other way round
+	token  uint8    // 1 if the request must carry a valid token, too
 	method text16
 	path   text128 // path prefix
 	header text64  // canonical header name
@@ -103,6 +135,7 @@ type slot struct {
 	method text16
 	path   text256
 	client text64 // client address as text
+	route  text256
 }
 
 // Fixed-size texts: n bytes of b are used; longer texts are cut.

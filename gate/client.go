@@ -28,7 +28,7 @@ const (
 // resolver finds the client of a request whose peer is known. This is the seam
 // for deployments behind trusted proxies: peer first, header second. Without
 // one the client is the peer.
-type resolver func(peer Client, header http.Header) Client
+type resolver func(peer Client, header Header) Client
 
 // Client returns the address that r came from. It is the direct peer, taken
 // from r.RemoteAddr as net/http sets it; headers are not looked at, since
@@ -38,19 +38,29 @@ func (g *Gate) Client(r *http.Request) Client {
 	if r == nil {
 		return Client{Reason: ReasonNoRequest}
 	}
-	addr, reason := g.client(r.RemoteAddr, r.Header)
+	addr, reason := g.client(r)
 	return Client{Addr: addr, Reason: reason}
 }
 
 // client finds the client from the peer first and the headers second. Its
 // results are two because a Client does not fit into registers, and the detour
 // through memory costs as much as the rest of the work.
-func (g *Gate) client(remoteAddr string, h http.Header) (netip.Addr, string) {
+func (g *Gate) client(r *http.Request) (netip.Addr, string) {
 	if g == nil || g.resolve == nil {
-		return parsePeer(remoteAddr)
+		return parsePeer(r.RemoteAddr)
 	}
-	c := g.resolve(Peer(remoteAddr), h)
+	c := g.resolve(Peer(r.RemoteAddr), r.Header)
 	return c.Addr, c.Reason
+}
+
+// ClientFrom is Client for requests that are not net/http's: peer is the remote
+// end of the connection in the form of [net.TCPAddr.String], h the request's
+// header or metadata, or nil.
+func (g *Gate) ClientFrom(peer string, h Header) Client {
+	if g == nil || g.resolve == nil {
+		return Peer(peer)
+	}
+	return g.resolve(Peer(peer), h)
 }
 
 // Peer returns the client for a connection whose remote end is hostport, in the

@@ -68,8 +68,8 @@ func TestClientOfNoRequest(t *testing.T) {
 }
 
 func TestClientUsesTheResolver(t *testing.T) {
-	g := &Gate{resolve: func(peer Client, h http.Header) Client {
-		return Client{Addr: netip.MustParseAddr(h.Get("X-Test")), Reason: "behind " + peer.Addr.String()}
+	g := &Gate{resolve: func(peer Client, h Header) Client {
+		return Client{Addr: netip.MustParseAddr(h.Values("X-Test")[0]), Reason: "behind " + peer.Addr.String()}
 	}}
 	got := g.Client(&http.Request{RemoteAddr: "203.0.113.7:1", Header: http.Header{"X-Test": {"192.0.2.1"}}})
 	if got.Addr.String() != "192.0.2.1" || got.Reason != "behind 203.0.113.7" {

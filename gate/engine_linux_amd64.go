@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"sync/atomic"
 	"syscall"
-	"unicode/utf8"
 )
 
 // Bounds of what an agent can cost a request, in ns of CLOCK_MONOTONIC.
@@ -167,20 +166,9 @@ func fill(s *slot, q *Request, tid int32, now int64) uint32 {
 	s.since = now
 	s.method.n = setText(s.method.b[:], q.Method)
 	s.path.n = setText(s.path.b[:], q.Path)
+	s.route.n = setText(s.route.b[:], q.Route)
 	s.client.n = uint16(len(q.Client.Addr.AppendTo(s.client.b[:0]))) // at most 45 bytes
 	return gen
-}
-
-// setText copies as much of text as fits into b, without cutting a character
-// in two.
-func setText(b []byte, text string) uint16 {
-	n := copy(b, text)
-	if n < len(text) {
-		for n > 0 && !utf8.RuneStart(text[n]) {
-			n--
-		}
-	}
-	return uint16(n)
 }
 
 // The outcomes of an offer.

@@ -1,22 +1,39 @@
 package gate
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
+
+// Header is what the gate reads of a request's header, or of the metadata of an
+// RPC. [http.Header] is one.
+type Header interface {
+	// Values returns the values of the field of that name, in the order in
+	// which they were sent; name is in canonical form ("X-Forwarded-For"). The
+	// gate does not change the slice and does not keep it.
+	Values(name string) []string
+}
 
 // Request is what the gate needs to know about a request. It is independent of
 // net/http, so that adapters for other frameworks can fill it in.
 type Request struct {
 	Client Client
-	Method string      // as sent: "GET"; for RPC systems whatever stands for it
-	Path   string      // decoded, without the query: "/orders/7"
-	Host   string      // the Host header, which net/http keeps apart
-	Header http.Header // canonical names; nil if there are none
+	Method string // as sent: "GET"; for RPC systems whatever stands for it
+	Path   string // decoded, without the query: "/orders/7"
+	Peer   string // the remote end of the connection, for a person who looks for the client's address
+	Route  string // the framework's pattern for Path, if it is known: "/orders/{id}"
+	Host   string // the Host header, which net/http keeps apart
+	Header Header // nil if there is none
+
+	token string // that it carried, empty if none is asked for
 }
 
 // Ticket says what became of a request. The zero Ticket is a request that runs
 // untouched.
 type Ticket struct {
-	slot *slot
-	gen  uint32
+	slot  *slot
+	gen   uint32
+	epoch uint32 // in which the end of an untouched request is to be counted; 0: nowhere
 }
 
 // Trapped reports whether an agent has accepted the request: it may be stopped
@@ -32,57 +49,99 @@ func (g *Gate) Armed() bool { return g != nil && armed() }
 // q, and the ceiling admits it. It waits for the agent's answer for at most
 // 100 ms; without one the request runs untouched.
 //
-// If the Ticket is trapped, the calling goroutine is locked to its thread, and
-// it MUST call [Ticket.Leave] when the request is over, deferred, so that
-// panics and runtime.Goexit release it too. For other Tickets Leave does
-// nothing. A request that is already trapped is not offered again.
+// The calling goroutine MUST call [Ticket.Leave] when the request is over,
+// whatever became of it, and deferred, so that panics and runtime.Goexit do it
+// too. If the Ticket is trapped, the goroutine is locked to its thread until
+// then. A request that is already trapped is not offered again.
 //
 // Enter does not allocate, never fails and never panics.
 func (g *Gate) Enter(q Request) Ticket {
 	if !g.Armed() {
 		return Ticket{}
 	}
-	return g.enter(&q, currentRules())
+	rules := currentRules()
+	if looked() {
+		show(q.Peer, q.Client, q.Method, q.Path)
+	}
+	if rules.wantToken() {
+		q.token = takeToken(q.Header)
+	}
+	return g.enter(&q, rules)
 }
 
-// EnterHTTP is Enter for a request of net/http. It does not change r.
-func (g *Gate) EnterHTTP(r *http.Request) Ticket {
+// EnterHTTP is Enter for a request of net/http. route is the pattern that the
+// request's router has matched, "/orders/{id}", and only names the request to
+// the person who debugs it; empty is the one of [http.ServeMux], if the request
+// has passed one. It does not change r, but for taking away the token that the
+// agent asked for, if it did.
+func (g *Gate) EnterHTTP(r *http.Request, route string) Ticket {
 	if r == nil || !g.Armed() {
 		return Ticket{}
 	}
 	rules := currentRules()
-	addr, reason := g.client(r.RemoteAddr, r.Header)
-	if !rules.admits(addr) {
-		return Ticket{}
+	addr, reason := g.client(r)
+	if looked() {
+		showHTTP(r, Client{Addr: addr, Reason: reason})
 	}
-	return g.enterHTTP(r, Client{Addr: addr, Reason: reason}, rules)
+	var token string
+	if rules.wantToken() {
+		token = takeToken(r.Header)
+	}
+	if !rules.admits(addr) {
+		return pass()
+	}
+	return g.enterHTTP(r, route, Client{Addr: addr, Reason: reason}, token, rules)
 }
 
 // enterHTTP is the part of EnterHTTP for requests from an admitted address. It
 // is not inlined, so that the others need not make room for a Request.
 //
 //go:noinline
-func (g *Gate) enterHTTP(r *http.Request, client Client, rules *ruleSet) Ticket {
-	q := Request{Client: client, Method: r.Method, Host: r.Host, Header: r.Header}
-	if r.URL != nil {
-		q.Path = r.URL.Path
+func (g *Gate) enterHTTP(r *http.Request, route string, client Client, token string, rules *ruleSet) Ticket {
+	if route == "" {
+		route = patternPath(r.Pattern)
 	}
+	q := Request{Client: client, Method: r.Method, Path: path(r), Route: route, Host: r.Host, Header: r.Header, token: token}
 	return g.enter(&q, rules)
+}
+
+//go:noinline
+func showHTTP(r *http.Request, client Client) { show(r.RemoteAddr, client, r.Method, path(r)) }
+
+func path(r *http.Request) string {
+	if r.URL == nil {
+		return ""
+	}
+	return r.URL.Path
+}
+
+// patternPath is a pattern of http.ServeMux without its method: "GET /orders/{id}".
+func patternPath(pattern string) string {
+	if _, path, ok := strings.Cut(pattern, " "); ok {
+		return strings.TrimLeft(path, " \t")
+	}
+	return pattern
 }
 
 func (g *Gate) enter(q *Request, rules *ruleSet) Ticket {
 	if !rules.matches(q) || !g.underCeiling(q.Client.Addr) {
-		return Ticket{}
+		return pass()
 	}
-	return offer(q)
+	if t := offer(q); t.Trapped() {
+		return t
+	}
+	return pass()
 }
 
-// Leave ends a trapped request: the agent is told to let go of the thread, and
-// the goroutine is unlocked from it. It MUST be called by the goroutine that
-// called Enter. It returns as soon as the agent has let go, after one second at
-// the latest. Further calls do nothing.
+// Leave ends a request. Of a trapped one the agent is told to let go of the
+// thread, and the goroutine is unlocked from it. It MUST be called by the
+// goroutine that called Enter, once. It returns as soon as the agent has let go,
+// after one second at the latest.
 func (t Ticket) Leave() {
-	if t.slot != nil {
+	switch {
+	case t.slot != nil:
 		release(t.slot, t.gen)
+	case t.epoch != 0:
+		end(t.epoch &^ counted)
 	}
 }

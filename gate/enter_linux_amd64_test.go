@@ -68,7 +68,7 @@ func wantLocked(t *testing.T, want bool) {
 func TestAcceptedRequestIsTrapped(t *testing.T) {
 	agent := gatetest.Arm(t, otherNet, testNet)
 	var g Gate
-	ticket := g.EnterHTTP(httpRequest("203.0.113.7:4711"))
+	ticket := g.EnterHTTP(httpRequest("203.0.113.7:4711"), "")
 	if !ticket.Trapped() {
 		t.Fatal("not trapped")
 	}
@@ -118,7 +118,7 @@ func TestUntouchedRequests(t *testing.T) {
 		{"ceiling is wider than the rule", under, "192.0.2.1:1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if c.gate.EnterHTTP(httpRequest(c.remote)).Trapped() {
+			if c.gate.EnterHTTP(httpRequest(c.remote), "").Trapped() {
 				t.Error("trapped")
 			}
 			q := Request{Client: Peer(c.remote), Method: "GET", Path: "/"}
@@ -130,11 +130,11 @@ func TestUntouchedRequests(t *testing.T) {
 	if c := agent.Counts(); c != (gatetest.Counts{}) {
 		t.Errorf("counts = %+v, want none", c)
 	}
-	if zero.EnterHTTP(nil).Trapped() || (*Gate)(nil).Armed() {
+	if zero.EnterHTTP(nil, "").Trapped() || (*Gate)(nil).Armed() {
 		t.Error("nil request or nil gate trapped")
 	}
 	noURL := &http.Request{RemoteAddr: "203.0.113.200:1"}
-	ticket := under.EnterHTTP(noURL)
+	ticket := under.EnterHTTP(noURL, "")
 	if !ticket.Trapped() {
 		t.Error("not trapped under the ceiling, without a URL")
 	}
@@ -145,7 +145,7 @@ func TestUnarmedGateTrapsNobody(t *testing.T) {
 	gatetest.Arm(t, testNet)
 	atomic.StoreUint32(&theBoard.armed, 0)
 	var g Gate
-	if g.Armed() || g.EnterHTTP(httpRequest("203.0.113.7:1")).Trapped() ||
+	if g.Armed() || g.EnterHTTP(httpRequest("203.0.113.7:1"), "").Trapped() ||
 		g.Enter(Request{Client: Peer("203.0.113.7:1")}).Trapped() {
 		t.Error("trapped though unarmed")
 	}
@@ -155,7 +155,7 @@ func TestDeclinedRequestRunsUntouched(t *testing.T) {
 	agent := gatetest.Arm(t, testNet)
 	agent.SetAnswer(gatetest.Decline)
 	var g Gate
-	if g.EnterHTTP(httpRequest("203.0.113.7:1")).Trapped() {
+	if g.EnterHTTP(httpRequest("203.0.113.7:1"), "").Trapped() {
 		t.Error("trapped")
 	}
 	wantAllFree(t)
@@ -170,7 +170,7 @@ func TestSilenceIsBounded(t *testing.T) {
 	agent.SetAnswer(gatetest.Silence)
 	var g Gate
 	start := time.Now()
-	if g.EnterHTTP(httpRequest("203.0.113.7:1")).Trapped() {
+	if g.EnterHTTP(httpRequest("203.0.113.7:1"), "").Trapped() {
 		t.Error("trapped")
 	}
 	if d := time.Since(start); d < answerTimeout || d > 3*answerTimeout {
@@ -187,10 +187,10 @@ func TestAnswerToAnEarlierOfferDoesNotCount(t *testing.T) {
 	agent := gatetest.Arm(t, testNet)
 	agent.SetAnswer(gatetest.Silence)
 	var g Gate
-	g.EnterHTTP(httpRequest("203.0.113.7:1"))
+	g.EnterHTTP(httpRequest("203.0.113.7:1"), "")
 	late := agent.Offers()[0]
 	atomic.StoreUint32(&theBoard.slots[late.Slot].answer, late.Gen<<1|answerAccept)
-	if g.EnterHTTP(httpRequest("203.0.113.7:1")).Trapped() {
+	if g.EnterHTTP(httpRequest("203.0.113.7:1"), "").Trapped() {
 		t.Error("the late answer was taken for the next request's")
 	}
 	if offers := agent.Offers(); offers[1].Slot != late.Slot || offers[1].Gen != late.Gen+1 {
@@ -203,7 +203,7 @@ func TestExpiredLeaseIsUnarmed(t *testing.T) {
 	agent.SetLease(-time.Millisecond)
 	var g Gate
 	start := time.Now()
-	if g.EnterHTTP(httpRequest("203.0.113.7:1")).Trapped() {
+	if g.EnterHTTP(httpRequest("203.0.113.7:1"), "").Trapped() {
 		t.Error("trapped")
 	}
 	if d := time.Since(start); d >= answerTimeout {
@@ -219,11 +219,11 @@ func TestOddRuleGenerationMatchesNobody(t *testing.T) {
 	agent := gatetest.Arm(t, testNet)
 	var g Gate
 	atomic.AddUint32(&theBoard.ruleGen, 1)
-	if g.EnterHTTP(httpRequest("203.0.113.7:1")).Trapped() {
+	if g.EnterHTTP(httpRequest("203.0.113.7:1"), "").Trapped() {
 		t.Error("trapped while the rules are being written")
 	}
 	agent.SetRules(t, testNet)
-	ticket := g.EnterHTTP(httpRequest("203.0.113.7:1"))
+	ticket := g.EnterHTTP(httpRequest("203.0.113.7:1"), "")
 	if !ticket.Trapped() {
 		t.Error("not trapped afterwards")
 	}
@@ -240,7 +240,7 @@ func TestFullBoardLetsRequestsRun(t *testing.T) {
 		out.Add(1)
 		go func() {
 			defer out.Done()
-			ticket := g.EnterHTTP(httpRequest("203.0.113.7:1"))
+			ticket := g.EnterHTTP(httpRequest("203.0.113.7:1"), "")
 			if !ticket.Trapped() {
 				t.Error("not trapped")
 			}
@@ -257,7 +257,7 @@ func TestFullBoardLetsRequestsRun(t *testing.T) {
 	if len(tids) != numSlots {
 		t.Errorf("%d threads for %d requests", len(tids), numSlots)
 	}
-	if g.EnterHTTP(httpRequest("203.0.113.7:1")).Trapped() {
+	if g.EnterHTTP(httpRequest("203.0.113.7:1"), "").Trapped() {
 		t.Error("trapped though every slot is taken")
 	}
 	if c := agent.Counts(); c != (gatetest.Counts{Matched: numSlots + 1, Full: 1}) {
@@ -271,8 +271,8 @@ func TestFullBoardLetsRequestsRun(t *testing.T) {
 func TestNestedGatesOfferOnce(t *testing.T) {
 	agent := gatetest.Arm(t, testNet)
 	var outer, inner Gate
-	ticket := outer.EnterHTTP(httpRequest("203.0.113.7:1"))
-	nested := inner.EnterHTTP(httpRequest("203.0.113.7:1"))
+	ticket := outer.EnterHTTP(httpRequest("203.0.113.7:1"), "")
+	nested := inner.EnterHTTP(httpRequest("203.0.113.7:1"), "")
 	if !ticket.Trapped() || nested.Trapped() {
 		t.Errorf("outer trapped %v, inner %v", ticket.Trapped(), nested.Trapped())
 	}
@@ -326,7 +326,7 @@ func TestRulesChangeUnderLoad(t *testing.T) {
 	agent.SetRules(t, mixed)
 	var g Gate
 	for range 20_000 {
-		if g.EnterHTTP(httpRequest("203.0.113.7:1")).Trapped() {
+		if g.EnterHTTP(httpRequest("203.0.113.7:1"), "").Trapped() {
 			t.Fatal("trapped")
 		}
 	}
@@ -346,7 +346,7 @@ func TestEnterDoesNotAllocate(t *testing.T) {
 		"address matches alone": "203.0.113.7:1",
 	} {
 		r := httpRequest(remote)
-		if n := testing.AllocsPerRun(200, func() { g.EnterHTTP(r) }); n != 0 {
+		if n := testing.AllocsPerRun(200, func() { g.EnterHTTP(r, "") }); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
@@ -356,16 +356,16 @@ func TestEnterDoesNotAllocate(t *testing.T) {
 		// The answer is there before the question: the agent, which would
 		// allocate, too, is not needed.
 		atomic.StoreUint32(&s.answer, (atomic.LoadUint32(&s.gen)+1)<<1)
-		g.EnterHTTP(r)
+		g.EnterHTTP(r, "")
 	}); n != 0 || agent.Counts().Declined < 200 {
 		t.Errorf("declined: %v allocations, counts %+v", n, agent.Counts())
 	}
 	agent.SetLease(-1)
-	if n := testing.AllocsPerRun(200, func() { g.EnterHTTP(r) }); n != 0 {
+	if n := testing.AllocsPerRun(200, func() { g.EnterHTTP(r, "") }); n != 0 {
 		t.Errorf("lease over: %v allocations", n)
 	}
 	atomic.StoreUint32(&theBoard.armed, 0)
-	if n := testing.AllocsPerRun(200, func() { g.EnterHTTP(r) }); n != 0 {
+	if n := testing.AllocsPerRun(200, func() { g.EnterHTTP(r, "") }); n != 0 {
 		t.Errorf("unarmed: %v allocations", n)
 	}
 }

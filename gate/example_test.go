@@ -70,7 +70,7 @@ func ExampleGate_EnterHTTP_incorrect() {
 	handler := func(http.ResponseWriter, *http.Request) {}
 
 	wrong := func(w http.ResponseWriter, r *http.Request) {
-		t := g.EnterHTTP(r)
+		t := g.EnterHTTP(r, "")
 		done := make(chan struct{})
 		go func() { // INCORRECT: not the goroutine that called EnterHTTP
 			defer close(done)

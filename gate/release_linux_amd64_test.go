@@ -31,7 +31,7 @@ func TestUnreleasedThreadIsAbandoned(t *testing.T) {
 		{"another agent", func(*gatetest.Agent) { atomic.AddUint32(&theBoard.agentPID, 1) }, true},
 		{"the lease runs out", func(a *gatetest.Agent) {
 			a.SetLease(-1)
-			new(Gate).EnterHTTP(httpRequest("203.0.113.7:1")) // looks at the lease
+			new(Gate).EnterHTTP(httpRequest("203.0.113.7:1"), "") // looks at the lease
 			a.SetLease(gatetest.Lease)
 		}, true},
 	} {
@@ -46,7 +46,7 @@ func TestUnreleasedThreadIsAbandoned(t *testing.T) {
 					wg.Add(1)
 					go func() {
 						defer wg.Done()
-						ticket := g.EnterHTTP(httpRequest("203.0.113.7:1"))
+						ticket := g.EnterHTTP(httpRequest("203.0.113.7:1"), "")
 						if !ticket.Trapped() {
 							return
 						}
@@ -57,7 +57,7 @@ func TestUnreleasedThreadIsAbandoned(t *testing.T) {
 							t.Errorf("Leave took %v, want about a second", d)
 						}
 						wantLocked(t, true)
-						if again := g.EnterHTTP(httpRequest("203.0.113.7:1")); again.Trapped() {
+						if again := g.EnterHTTP(httpRequest("203.0.113.7:1"), ""); again.Trapped() {
 							t.Error("a thread that was not released is offered again")
 						}
 					}()
@@ -72,7 +72,7 @@ func TestUnreleasedThreadIsAbandoned(t *testing.T) {
 			agent.SetHoard(true)
 			done := make(chan bool)
 			go func() {
-				ticket := g.EnterHTTP(httpRequest("203.0.113.7:1"))
+				ticket := g.EnterHTTP(httpRequest("203.0.113.7:1"), "")
 				done <- ticket.Trapped()
 				agent.SetHoard(false)
 				ticket.Leave()
@@ -93,13 +93,13 @@ func TestAbandonedThreadIsUnlockedOnceReleased(t *testing.T) {
 	done := make(chan struct{})
 	go func() { // as a connection's goroutine with two requests
 		defer close(done)
-		g.EnterHTTP(httpRequest("203.0.113.7:1")).Leave()
+		g.EnterHTTP(httpRequest("203.0.113.7:1"), "").Leave()
 		agent.SetHoard(false)
 		slot := agent.Offers()[0].Slot
 		for atomic.LoadUint32(&theBoard.slots[slot].freed) != agent.Offers()[0].Gen {
 			runtime.Gosched()
 		}
-		ticket := g.EnterHTTP(httpRequest("203.0.113.7:1"))
+		ticket := g.EnterHTTP(httpRequest("203.0.113.7:1"), "")
 		if !ticket.Trapped() {
 			t.Error("the second request is not trapped")
 		}
@@ -134,7 +134,7 @@ func TestPanicsAndGoexitReleaseTheSlot(t *testing.T) {
 					recovered = recover()
 					wantLocked(t, false)
 				}()
-				ticket := g.EnterHTTP(httpRequest("203.0.113.7:1"))
+				ticket := g.EnterHTTP(httpRequest("203.0.113.7:1"), "")
 				defer ticket.Leave()
 				if !ticket.Trapped() {
 					t.Error("not trapped")

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"encoding/binary"
-	"net/http"
 	"net/netip"
 	"net/textproto"
 	"strings"
@@ -14,7 +13,8 @@ import (
 type ruleSet struct {
 	gen   uint32
 	rules []allowRule
-	nets4 []net4 // the IPv4 prefixes of rules
+	nets4 []net4    // the IPv4 prefixes of rules
+	key   *tokenKey // nil: no rule asks for a token
 }
 
 // net4 is an IPv4 prefix in the form that is fastest to compare with: an armed
@@ -29,6 +29,7 @@ type allowRule struct {
 	path   string
 	header string // canonical
 	value  string
+	token  bool // the request must carry one
 }
 
 // ruleCache keeps the decoded form of one board's rules.
@@ -56,6 +57,7 @@ func (c *ruleCache) decode(b *board, gen uint32) *ruleSet {
 		return nil
 	}
 	set := newRuleSet(gen, decodeRules(b))
+	set.useKey(b.tokenKey)
 	if atomic.LoadUint32(&b.ruleGen) != gen {
 		return nil
 	}
@@ -73,6 +75,19 @@ func newRuleSet(gen uint32, rules []allowRule) *ruleSet {
 	}
 	return set
 }
+
+// useKey sets the key of the tokens, if a rule asks for one.
+func (s *ruleSet) useKey(key tokenKey) {
+	for _, r := range s.rules {
+		if r.token {
+			s.key = &key
+		}
+	}
+}
+
+// wantToken reports whether any rule asks for a token. Requests lose theirs
+// then, whoever sends it.
+func (s *ruleSet) wantToken() bool { return s != nil && s.key != nil }
 
 // word4 is an IPv4 address as a number.
 func word4(addr netip.Addr) uint32 {
@@ -115,6 +130,7 @@ func decodeRule(raw *rule) (allowRule, bool) {
 		return r, false
 	}
 	r.prefix = netip.PrefixFrom(addr, bits).Masked()
+	r.token = raw.token != 0
 	ok := [...]bool{
 		decodeText(&r.method, raw.method.b[:], raw.method.n),
 		decodeText(&r.path, raw.path.b[:], raw.path.n),
@@ -168,7 +184,7 @@ func (s *ruleSet) matches(q *Request) bool {
 		return false
 	}
 	for i := range s.rules {
-		if s.rules[i].matches(q) {
+		if r := &s.rules[i]; r.matches(q) && (!r.token || s.key.valid(q.token, monotonic())) {
 			return true
 		}
 	}
@@ -184,10 +200,13 @@ func (r *allowRule) matches(q *Request) bool {
 
 // matchesHeader compares the first value of the header, as http.Header.Get does.
 // An empty value asks for the header to be there at all.
-func (r *allowRule) matchesHeader(host string, h http.Header) bool {
+func (r *allowRule) matchesHeader(host string, h Header) bool {
 	if r.header == "Host" { // net/http keeps it apart from the other headers
 		return host != "" && (r.value == "" || r.value == host)
 	}
-	values := h[r.header]
+	if h == nil {
+		return false
+	}
+	values := h.Values(r.header)
 	return len(values) > 0 && (r.value == "" || r.value == values[0])
 }

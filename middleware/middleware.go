@@ -52,26 +52,20 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.next.ServeHTTP(w, r)
 }
 
-// serveArmed runs a request while an agent has rules. Requests that it does not
-// want do not pay for the deferred call of those that it does.
+// serveArmed runs a request while an agent has rules.
 //
 //go:noinline
 func (h *handler) serveArmed(w http.ResponseWriter, r *http.Request) {
-	if t := h.gate.EnterHTTP(r); t.Trapped() {
-		h.serveTrapped(w, r, t)
-		return
+	t := h.gate.EnterHTTP(r, "")
+	defer t.Leave()
+	if t.Trapped() {
+		LiftDeadlines(w)
 	}
 	h.next.ServeHTTP(w, r)
 }
 
-// serveTrapped runs a request that an agent has accepted.
-func (h *handler) serveTrapped(w http.ResponseWriter, r *http.Request, t gate.Ticket) {
-	defer t.Leave()
-	liftDeadlines(w)
-	h.next.ServeHTTP(w, r)
-}
-
-// liftDeadlines takes the connection's deadlines away from one request.
+// LiftDeadlines takes the connection's deadlines away from one request, which
+// an agent has accepted. It is for adapters to other frameworks.
 //
 // They need not be put back: net/http's server sets both anew for each request
 // that follows on the connection (net/http/server.go, conn.readRequest), and in
@@ -81,7 +75,7 @@ func (h *handler) serveTrapped(w http.ResponseWriter, r *http.Request, t gate.Ti
 //
 // Errors mean that w does not support deadlines or the connection is gone; in
 // both cases there is nothing to lift.
-func liftDeadlines(w http.ResponseWriter) {
+func LiftDeadlines(w http.ResponseWriter) {
 	c := http.NewResponseController(w)
 	_ = c.SetReadDeadline(time.Time{})
 	_ = c.SetWriteDeadline(time.Time{})

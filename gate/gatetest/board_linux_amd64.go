@@ -43,17 +43,30 @@ type board struct {
 	_                               [3][2]uint64 // callText
 	ruleGen, ruleCount              uint32
 	rules                           [numRules]rule
+	tokenKey                        [32]byte
 	matched, declined, silent, full uint64
 	slots                           [numSlots]slot
+	epoch                           uint32
+	epochs                          [64][2]uint32
+	looking, sighted                uint32
+	sights                          [32]sight
 }
 
 type rule struct {
-	addr      [16]byte
-	bits, is4 uint8
-	method    text16
-	path      text128
-	header    text64
-	value     text128
+	addr             [16]byte
+	bits, is4, token uint8
+	method           text16
+	path             text128
+	header           text64
+	value            text128
+}
+
+type sight struct {
+	n            uint32
+	peer, client text64
+	reason       text128
+	method       text16
+	path         text128
 }
 
 type slot struct {
@@ -64,4 +77,5 @@ type slot struct {
 	method              text16
 	path                text256
 	client              text64
+	route               text256
 }

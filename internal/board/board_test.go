@@ -311,7 +311,7 @@ func TestProcessGone(t *testing.T) {
 	_, errOwner := s.Owner()
 	slots, errSlots := s.ReadSlots(make([]board.Slot, 3), &buf)
 	_, errSlot := s.ReadSlot(0)
-	_, _, _, errDescribe := s.Describe(0)
+	_, errDescribe := s.Describe(0)
 	for name, err := range map[string]error{
 		"Check": s.Check(), "Owner": errOwner, "ReadSlots": errSlots, "ReadSlot": errSlot, "Describe": errDescribe,
 		"Arm": s.Arm(1, nil, 0), "Renew": s.Renew(0), "Disarm": s.Disarm(),

@@ -21,12 +21,24 @@ type layout struct {
 	slots, slotSize                             int64
 	numSlots, numRules, ruleSize                int64
 	state, gen, tid, answer, freed, held, since int64
-	method, path, client                        int64 // in a slot
-	rAddr, rBits, rIs4                          int64 // in a rule
+	method, path, client, route                 int64 // in a slot; no route: absent
+	rAddr, rBits, rIs4, rToken                  int64 // in a rule; no token: absent
 	rMethod, rPath, rHeader, rValue             int64
+
+	tokenKey       int64 // absent if the gate knows no tokens
+	epoch, epochs  int64 // absent if the gate does not count others' requests
+	numEpochs      int64
+	eBegun, eEnded int64 // in an epoch
+
+	looking, sighted, sights    int64 // absent if the gate does not show clients
+	numSights, sightSize        int64
+	gN, gPeer, gClient, gReason int64 // in a sight
+	gMethod, gPath              int64
+	epochSize                   int64
 
 	ruleText map[int64]int64 // capacity of the rule's text at an offset
 	slotText map[int64]int64 // capacity of the slot's text at an offset
+	seenText map[int64]int64 // capacity of the sight's text at an offset
 
 	journalSize, jN, jPC, jFlags, jHoming, jState, jCap int64
 }
@@ -47,6 +59,20 @@ func (r *fieldReader) field(name string) (off int64, typ dwarf.Type) {
 }
 
 func (r *fieldReader) off(name string) int64 { o, _ := r.field(name); return o }
+
+// absent is the offset of a field that the gate in the service does not have:
+// it is older than the field. What needs it is not offered then.
+const absent = -1
+
+// later is off for fields that the first boards did not have.
+func (r *fieldReader) later(name string) int64 {
+	for _, f := range r.t.Field {
+		if f.Name == name {
+			return f.ByteOffset
+		}
+	}
+	return absent
+}
 
 func (r *fieldReader) array(name string) (off, count int64, elem *dwarf.StructType) {
 	off, typ := r.field(name)
@@ -107,16 +133,24 @@ func newLayout(board, journal *dwarf.StructType) (*layout, error) {
 	l.answer, l.freed, l.held = s.off("answer"), s.off("freed"), s.off("held")
 	l.method, l.path, l.client = s.off("method"), s.off("path"), s.off("client")
 
+	if l.route = s.later("route"); l.route != absent {
+		l.slotText[l.route] = s.textCap("route")
+	}
+
 	r := &fieldReader{t: rule}
 	l.ruleSize = rule.ByteSize
 	l.rAddr, l.rBits, l.rIs4 = r.off("addr"), r.off("bits"), r.off("is4")
 	l.rMethod, l.rPath, l.rHeader, l.rValue = r.off("method"), r.off("path"), r.off("header"), r.off("value")
+	l.rToken, l.tokenKey = r.later("token"), b.later("tokenKey")
 	for _, name := range []string{"method", "path", "header", "value"} {
 		l.ruleText[r.off(name)] = r.textCap(name)
 	}
 	for _, name := range []string{"method", "path", "client"} {
 		l.slotText[s.off(name)] = s.textCap(name)
 	}
+
+	l.addTraffic(b)
+	l.addSights(b)
 
 	j := &fieldReader{t: journal}
 	l.journalSize = journal.ByteSize
@@ -130,4 +164,35 @@ func newLayout(board, journal *dwarf.StructType) (*layout, error) {
 		return nil, fmt.Errorf("%w: %s", ErrABI, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	return l, nil
+}
+
+// addTraffic finds the fields that count everybody's requests.
+func (l *layout) addTraffic(b *fieldReader) {
+	if l.epoch = b.later("epoch"); l.epoch == absent {
+		return
+	}
+	var epoch *dwarf.StructType
+	l.epochs, l.numEpochs, epoch = b.array("epochs")
+	e := &fieldReader{t: epoch}
+	l.epochSize, l.eBegun, l.eEnded = epoch.ByteSize, e.off("begun"), e.off("ended")
+	b.errs = append(b.errs, e.errs...)
+}
+
+// addSights finds the fields that show clients to a person.
+func (l *layout) addSights(b *fieldReader) {
+	if l.looking = b.later("looking"); l.looking == absent {
+		return
+	}
+	l.sighted = b.off("sighted")
+	var sight *dwarf.StructType
+	l.sights, l.numSights, sight = b.array("sights")
+	g := &fieldReader{t: sight}
+	l.sightSize, l.gN = sight.ByteSize, g.off("n")
+	l.gPeer, l.gClient, l.gReason = g.off("peer"), g.off("client"), g.off("reason")
+	l.gMethod, l.gPath = g.off("method"), g.off("path")
+	l.seenText = make(map[int64]int64)
+	for _, name := range []string{"peer", "client", "reason", "method", "path"} {
+		l.seenText[g.off(name)] = g.textCap(name)
+	}
+	b.errs = append(b.errs, g.errs...)
 }

@@ -57,23 +57,34 @@ func (b *Board) decodeSlot(i int, s []byte) Slot {
 	}
 }
 
-// Describe reads what the request in slot i is. The texts come from a client:
-// what cannot be printed is replaced.
-func (b *Board) Describe(i int) (method, path, client string, err error) {
+// Description is what a request is, in texts that can be printed; Route is empty
+// if it is not known.
+type Description struct{ Method, Path, Route, Client string }
+
+// Describe reads what the request in slot i is.
+func (b *Board) Describe(i int) (Description, error) {
 	buf := make([]byte, b.l.slotSize)
 	if _, err := b.mem.ReadMemory(buf, b.slotAddr(i, 0)); err != nil {
-		return "", "", "", err
+		return Description{}, err
 	}
-	text := func(off int64) string {
-		n := min(int64(binary.LittleEndian.Uint16(buf[off:])), b.l.slotText[off])
-		return strings.Map(func(r rune) rune {
-			if !unicode.IsPrint(r) {
-				return '?'
-			}
-			return r
-		}, string(buf[off+2:off+2+n]))
+	text := func(off int64) string { return printable(buf, off, b.l.slotText[off]) }
+	d := Description{Method: text(b.l.method), Path: text(b.l.path), Client: text(b.l.client)}
+	if b.l.route != absent {
+		d.Route = text(b.l.route)
 	}
-	return text(b.l.method), text(b.l.path), text(b.l.client), nil
+	return d, nil
+}
+
+// printable reads the text at an offset that holds up to most bytes. Texts come
+// from a client: what cannot be printed is replaced.
+func printable(buf []byte, off, most int64) string {
+	n := min(int64(binary.LittleEndian.Uint16(buf[off:])), most)
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, string(buf[off+2:off+2+n]))
 }
 
 // Answer tells the service whether the request of generation gen is taken. The

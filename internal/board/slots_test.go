@@ -78,9 +78,9 @@ func TestLifeOfASlot(t *testing.T) {
 	s.arm(t, time.Minute, allowedRule)
 	offered, response := s.accept(t, "/slow?ms=50")
 
-	method, path, client, err := s.Describe(offered.Index)
-	if method != "GET" || path != "/slow" || client != allowed || err != nil {
-		t.Errorf("Describe = %q, %q, %q, %v", method, path, client, err)
+	want := board.Description{Method: "GET", Path: "/slow", Client: allowed}
+	if got, err := s.Describe(offered.Index); got != want || err != nil {
+		t.Errorf("Describe = %+v, %v", got, err)
 	}
 	if _, err := os.Stat(fmt.Sprintf("/proc/%d/task/%d", s.pid, offered.TID)); err != nil {
 		t.Errorf("the offer's thread: %v", err)
@@ -165,9 +165,9 @@ func TestDescribeWhatAClientSends(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			slot, response := s.trap(t, c.path)
-			_, path, _, err := s.Describe(slot.Index)
-			if err != nil || !c.ok(path) {
-				t.Errorf("path of %d bytes, %v: %q", len(path), err, path)
+			d, err := s.Describe(slot.Index)
+			if err != nil || !c.ok(d.Path) {
+				t.Errorf("path of %d bytes, %v: %q", len(d.Path), err, d.Path)
 			}
 			if err := s.Answer(slot.Index, slot.Gen, false); err != nil {
 				t.Fatal(err)

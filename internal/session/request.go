@@ -58,11 +58,11 @@ type request struct {
 
 // newRequest seizes the thread of the offered request in slot s.
 func (e *Engine) newRequest(ses *Session, s board.Slot, tid int) (*request, error) {
-	method, path, client, err := e.board.Describe(s.Index)
+	d, err := e.board.Describe(s.Index)
 	if err != nil {
 		return nil, err
 	}
-	addr, err := netip.ParseAddr(client)
+	addr, err := netip.ParseAddr(d.Client)
 	if err != nil {
 		return nil, fmt.Errorf("client address on the board: %w", err)
 	}
@@ -81,7 +81,7 @@ func (e *Engine) newRequest(ses *Session, s board.Slot, tid int) (*request, erro
 		return nil, ErrEnded
 	}
 	e.lastID++
-	r.info = Request{ID: e.lastID, Method: method, Path: path, Client: addr, Since: time.Now()}
+	r.info = Request{ID: e.lastID, Method: d.Method, Path: d.Path, Route: d.Route, Client: addr, Since: time.Now()}
 	r.id, r.name = r.info.ID, r.info.Name()
 	e.requests[r.id] = r
 	r.thread = live.Seize(e.live, tid, boardSlot{e.board, s.Index, s.Gen}, plan)

@@ -47,13 +47,21 @@ type Request struct {
 	ID     RequestID
 	Method string
 	Path   string
+	Route  string // the pattern that the router matched; empty: not known to the gate
 	Client netip.Addr
 	Since  time.Time
 	Frozen bool // stopped and open to Inspect; otherwise it runs
 }
 
-// Name is the request as a person reads it: "GET /orders/7 from 203.0.113.7".
-func (r Request) Name() string { return r.Method + " " + r.Path + " from " + r.Client.String() }
+// Name is the request as a person reads it: "GET /orders/7 from 203.0.113.7", or
+// "GET /orders/{id} (/orders/7) from 203.0.113.7".
+func (r Request) Name() string {
+	what := r.Path
+	if r.Route != "" && r.Route != r.Path {
+		what = r.Route + " (" + r.Path + ")"
+	}
+	return r.Method + " " + what + " from " + r.Client.String()
+}
 
 // SourceBreakpoint is a breakpoint as the IDE asks for it.
 type SourceBreakpoint struct {

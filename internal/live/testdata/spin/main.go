@@ -32,7 +32,7 @@ func serve() error {
 	}
 	gated := func(f http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
-			ticket := g.EnterHTTP(r)
+			ticket := g.EnterHTTP(r, "")
 			defer ticket.Leave()
 			f(w, r)
 		}

@@ -37,13 +37,13 @@ type tokenKey [32]byte
 
 var base64url = base64.RawURLEncoding.Strict()
 
-// tokenLen is the length of every token.
-var tokenLen = len(tokenVersion) + base64url.EncodedLen(8) + 1 + base64url.EncodedLen(nonceSize) + 1 + base64url.EncodedLen(sha256.Size)
+// tokenSize is the length of every token.
+var tokenSize = len(tokenVersion) + base64url.EncodedLen(8) + 1 + base64url.EncodedLen(nonceSize) + 1 + base64url.EncodedLen(sha256.Size)
 
 // valid reports whether token was made with the key and has not expired at now,
 // CLOCK_MONOTONIC in ns. A key of zeros, which nobody drew, makes none valid.
 func (k *tokenKey) valid(token string, now int64) bool {
-	if len(token) != tokenLen || !strings.HasPrefix(token, tokenVersion) || *k == (tokenKey{}) {
+	if len(token) != tokenSize || !strings.HasPrefix(token, tokenVersion) || *k == (tokenKey{}) {
 		return false
 	}
 	dot := strings.LastIndexByte(token, '.')

@@ -54,6 +54,7 @@ type Board struct {
 type Rule struct {
 	Prefix                    netip.Prefix
 	Method, Path, Header, Val string
+	Token                     TokenKey // of the token that the request must carry, too; zero: none. The same in all rules
 }
 
 // Slot is a consistent-enough look at one slot: a Slot whose Gen and State are
@@ -184,7 +185,7 @@ func (b *Board) Disarm() error {
 	if err := b.mem.PutUint32(b.base+uint64(b.l.armed), armedEnding); err != nil {
 		return err
 	}
-	return b.Renew(0)
+	return errors.Join(b.Renew(0), b.stopCounting(), b.stopShowing())
 }
 
 func (b *Board) writeRules(rules []Rule) error {
@@ -192,6 +193,10 @@ func (b *Board) writeRules(rules []Rule) error {
 		return fmt.Errorf("%d allow rules: the gate holds %d: join addresses into a shorter prefix", len(rules), b.l.numRules)
 	}
 	buf := make([]byte, int(b.l.ruleSize)*len(rules))
+	key, err := sharedKey(rules)
+	if err != nil {
+		return err
+	}
 	for i, r := range rules {
 		if err := b.encodeRule(buf[i*int(b.l.ruleSize):], r); err != nil {
 			return err
@@ -209,10 +214,29 @@ func (b *Board) writeRules(rules []Rule) error {
 	if _, err := b.mem.WriteMemory(b.base+uint64(b.l.rules), buf); err != nil {
 		return err
 	}
+	if b.l.tokenKey != absent {
+		if _, err := b.mem.WriteMemory(b.base+uint64(b.l.tokenKey), key[:]); err != nil {
+			return err
+		}
+	}
 	if err := b.mem.PutUint32(b.base+uint64(b.l.ruleCount), uint32(len(rules))); err != nil {
 		return err
 	}
 	return b.mem.PutUint32(genAddr, gen+1)
+}
+
+// sharedKey is the one key that the board has room for.
+func sharedKey(rules []Rule) (key TokenKey, err error) {
+	for _, r := range rules {
+		switch {
+		case r.Token == (TokenKey{}):
+		case key != (TokenKey{}) && key != r.Token:
+			return key, errors.New("rules with different token keys: the gate holds one")
+		default:
+			key = r.Token
+		}
+	}
+	return key, nil
 }
 
 func (b *Board) encodeRule(dst []byte, r Rule) error {
@@ -224,6 +248,12 @@ func (b *Board) encodeRule(dst []byte, r Rule) error {
 	a16 := addr.As16()
 	copy(dst[b.l.rAddr:], a16[:])
 	dst[b.l.rBits] = uint8(bits)
+	if r.Token != (TokenKey{}) {
+		if b.l.rToken == absent || b.l.tokenKey == absent {
+			return ErrNoTokens // leaving it out would widen the rule
+		}
+		dst[b.l.rToken] = 1
+	}
 	for _, t := range []struct {
 		off  int64
 		what string

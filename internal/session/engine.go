@@ -40,7 +40,8 @@ type Engine struct {
 	live  *live.Process
 	text  *textMap
 
-	goroutines *stall.Reader // nil if they cannot be read: no stall guard
+	goroutines *stall.Reader  // nil if they cannot be read: the stall guard does without
+	traffic    *stall.Traffic // nil if it cannot be counted, or the guard is off
 
 	linesOnce sync.Once
 	lines     *gosym.Table // see SourceLine
@@ -168,7 +169,10 @@ func (e *Engine) load() error {
 		NoFreeze:  e.text.noFreeze,
 	}
 	if e.goroutines, err = stall.NewReader(e.mem, e.img.Goroutines); err != nil {
-		e.cfg.Log(fmt.Sprintf("no stall guard: %v", err))
+		e.cfg.Log(fmt.Sprintf("the stall guard sees others' requests only, not what goroutines wait for: %v", err))
+	}
+	if e.cfg.StallGuard >= 0 {
+		e.traffic = stall.NewTraffic(e.board)
 	}
 	e.cfg.Log(fmt.Sprintf("loaded symbols in %v", time.Since(began).Round(time.Millisecond)))
 	return nil

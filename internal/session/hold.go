@@ -18,7 +18,7 @@ const (
 )
 
 // stallLook is how often the stall guard looks while a request is frozen.
-const stallLook = 250 * time.Millisecond
+const stallLook = stall.EpochLength
 
 func (c *Config) setDefaults() {
 	if c.Log == nil {
@@ -65,6 +65,11 @@ func (r *request) hold() (command, bool) {
 // stalled asks the stall guard, which begins to watch at the request's first
 // stop.
 func (r *request) stalled() (evidence string) {
+	if r.slow != nil {
+		if evidence := r.slow.Look(); evidence != "" {
+			return evidence
+		}
+	}
 	if r.stall == nil {
 		return ""
 	}
@@ -75,13 +80,27 @@ func (r *request) stalled() (evidence string) {
 	return evidence
 }
 
-// watchStall begins to watch. Nothing is watched if the guard is off or the
-// goroutines cannot be read.
+// watchStall begins to watch what can be watched, unless the guard is off.
 func (r *request) watchStall() {
-	if r.stall != nil || r.e.goroutines == nil || r.e.cfg.StallGuard < 0 {
+	if r.stall != nil || r.slow != nil || r.e.cfg.StallGuard < 0 {
 		return
 	}
-	r.stall, _ = r.e.goroutines.New(r.e.cfg.StallGuard)
+	if r.e.goroutines != nil {
+		r.stall, _ = r.e.goroutines.New(r.e.cfg.StallGuard)
+	}
+	if r.e.traffic != nil {
+		r.slow = r.e.traffic.Watch(r.e.cfg.StallGuard)
+	}
+}
+
+// frozen is how many requests are frozen. Called under Engine.mu.
+func (e *Engine) frozen() (n int) {
+	for _, r := range e.requests {
+		if r.state == requestFrozen {
+			n++
+		}
+	}
+	return n
 }
 
 // giveUp lets go of a frozen request for good and says why, unless it is just
@@ -103,12 +122,4 @@ func (r *request) giveUp(why string) {
 
 // mayFreeze says whether one more request may be frozen. Called under
 // Engine.mu.
-func (e *Engine) mayFreeze() bool {
-	frozen := 0
-	for _, r := range e.requests {
-		if r.state == requestFrozen {
-			frozen++
-		}
-	}
-	return frozen < e.cfg.MaxFrozen
-}
+func (e *Engine) mayFreeze() bool { return e.frozen() < e.cfg.MaxFrozen }

@@ -44,7 +44,8 @@ type request struct {
 	name    string       // Request.Name, which never changes
 	cmds    chan command // capacity 1: sent only when the state goes from frozen to running
 
-	stall *stall.Watch // used by run only; nil: not watched
+	stall *stall.Watch // these two are used by run only; nil: not watched
+	slow  *stall.Slow
 
 	// Guarded by Engine.mu.
 	info  Request

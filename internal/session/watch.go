@@ -10,6 +10,7 @@ import (
 
 	"github.com/remotedbg/remotedbg/internal/board"
 	"github.com/remotedbg/remotedbg/internal/live"
+	"github.com/remotedbg/remotedbg/internal/stall"
 	"golang.org/x/sys/unix"
 )
 
@@ -58,6 +59,7 @@ type watcher struct {
 	e            *Engine
 	end, renewAt time.Duration // on board.Now's clock
 	beatAt       time.Duration
+	epochAt      time.Duration // when the next epoch of the others' requests begins
 	stoppedAt    time.Duration // when to tell the time of stops next
 	stoppedTold  time.Duration // as it was last told
 	counts       board.Counts  // of the gate, as last seen
@@ -93,6 +95,15 @@ func (w *watcher) look() (why string) {
 	if now >= w.beatAt {
 		w.beatAt = now + beatEvery
 		if err := w.beat(); err != nil {
+			return e.unreachable(err)
+		}
+	}
+	if e.traffic != nil && now >= w.epochAt {
+		w.epochAt = now + stall.EpochLength
+		e.mu.Lock()
+		frozen := e.frozen() > 0
+		e.mu.Unlock()
+		if err := e.traffic.Tick(frozen); err != nil {
 			return e.unreachable(err)
 		}
 	}

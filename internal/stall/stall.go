@@ -1,13 +1,16 @@
 //go:build linux && amd64
 
 // Package stall notices that a service suffers from a frozen request: that
-// goroutines pile up on locks, channels or semaphores behind it.
+// goroutines pile up on locks, channels or semaphores behind it (Watch), or that
+// everybody else's requests take longer (Slow), as they do when they wait for a
+// database and the frozen one holds its rows.
 //
-// It reads the runtime's list of goroutines in the live process, with a few
-// system calls however many there are, and compares what they wait for with
-// what they waited for when the request froze. It knows nothing of requests,
-// and neither stops nor changes anything. It has no goroutines; a Watch is used
-// by one at a time.
+// For the first it reads the runtime's list of goroutines in the live process,
+// with a few system calls however many there are, and compares what they wait
+// for with what they waited for when the request froze. For the second the gate
+// counts requests on the board. It does not know what a frozen request is, and
+// stops nothing. It has no goroutines; a Watch or a Slow is used by one at a
+// time.
 package stall
 
 import (

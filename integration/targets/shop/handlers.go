@@ -33,6 +33,7 @@ func newMux(g *gate.Gate, s *service) *http.ServeMux {
 	mux.HandleFunc("GET /spin", a.spin)
 	registerCalls(mux)
 	registerLocked(mux)
+	registerDrawer(mux)
 	registerEnds(mux)
 	registerWatched(mux)
 	return mux

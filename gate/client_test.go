@@ -14,7 +14,10 @@ func TestClient(t *testing.T) {
 		{"IPv4", "203.0.113.7:4711", "203.0.113.7", ReasonDirectPeer},
 		{"IPv4, shortest", "1.2.3.4:5", "1.2.3.4", ReasonDirectPeer},
 		{"IPv4, extremes", "255.255.255.255:65535", "255.255.255.255", ReasonDirectPeer},
-		{"IPv4, zeros", "0.0.0.0:0", "0.0.0.0", ReasonDirectPeer},
+		{"port zero", "192.0.2.0:0", "192.0.2.0", ReasonDirectPeer},
+		{"unspecified IPv4, which fasthttp gives for no address", "0.0.0.0:0", "", ReasonUnspecified},
+		{"unspecified IPv6", "[::]:80", "", ReasonUnspecified},
+		{"unspecified, mapped", "[::ffff:0.0.0.0]:80", "", ReasonUnspecified},
 		{"IPv6", "[2001:db8::7]:4711", "2001:db8::7", ReasonDirectPeer},
 		{"IPv4-mapped", "[::ffff:203.0.113.7]:4711", "203.0.113.7", ReasonDirectPeer},
 		{"IPv4-mapped in hexadecimal", "[::ffff:cb00:7107]:4711", "203.0.113.7", ReasonDirectPeer},
@@ -25,6 +28,11 @@ func TestClient(t *testing.T) {
 		{"unix socket", "@", "", ReasonNotIPAndPort},
 		{"overwritten from a header", "203.0.113.7", "", ReasonNotIPAndPort},
 		{"overwritten from a list", "203.0.113.7, 10.0.0.1:80", "", ReasonNotIPAndPort},
+		{"empty zone", "[fe80::1%]:80", "", ReasonNotIPAndPort},
+		{"IPv4 in brackets", "[203.0.113.7]:80", "", ReasonNotIPAndPort},
+		{"IPv6 without brackets", "2001:db8::7:80", "", ReasonNotIPAndPort},
+		{"IPv6 without a port", "[2001:db8::7]", "", ReasonNotIPAndPort},
+		{"port of six digits", "203.0.113.7:000080", "", ReasonNotIPAndPort},
 		{"host name", "localhost:80", "", ReasonNotIPAndPort},
 		{"octal", "0203.0.113.7:80", "", ReasonNotIPAndPort},
 		{"leading zero", "203.00.113.7:80", "", ReasonNotIPAndPort},
@@ -67,25 +75,18 @@ func TestClientOfNoRequest(t *testing.T) {
 	}
 }
 
-func TestClientUsesTheResolver(t *testing.T) {
-	g := &Gate{resolve: func(peer Client, h Header) Client {
-		return Client{Addr: netip.MustParseAddr(h.Values("X-Test")[0]), Reason: "behind " + peer.Addr.String()}
-	}}
-	got := g.Client(&http.Request{RemoteAddr: "203.0.113.7:1", Header: http.Header{"X-Test": {"192.0.2.1"}}})
-	if got.Addr.String() != "192.0.2.1" || got.Reason != "behind 203.0.113.7" {
-		t.Errorf("Client = %v", got)
-	}
-}
-
-// FuzzPeer compares Peer, with its parser for the common case, with netip alone.
+// FuzzPeer compares Peer with netip.
 func FuzzPeer(f *testing.F) {
-	for _, s := range []string{"203.0.113.7:4711", "1.2.3.4:5", "01.2.3.4:5", "[::1]:80", "[fe80::1%e]:80", "1.2.3:4", "1.2.3.4.5:6", "9.9.9.9:65536", "300.1.1.1:1"} {
+	for _, s := range []string{"203.0.113.7:4711", "1.2.3.4:5", "01.2.3.4:5", "[::1]:80", "[fe80::1%e]:80", "1.2.3:4",
+		"1.2.3.4.5:6", "9.9.9.9:65536", "300.1.1.1:1", "[::ffff:1.2.3.4]:1", "[1:2:3:4:5:6:7:8]:9", "[1::8]:9", "[::1:2:3:4:5:6:7:8]:1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		var want netip.Addr
-		if ap, err := netip.ParseAddrPort(s); err == nil && ap.Addr().Zone() == "" {
-			want = ap.Addr().Unmap()
+		ap, err := netip.ParseAddrPort(s)
+		// netip takes "00000000080" for a port; net.TCPAddr does not write that.
+		if err == nil && len(s)-strings.LastIndexByte(s, ':')-1 <= 5 {
+			want = usable(ap.Addr())
 		}
 		if got := Peer(s); got.Addr != want || (got.Reason == ReasonDirectPeer) != want.IsValid() {
 			t.Errorf("Peer(%q) = %v %q, want %v", s, got.Addr, got.Reason, want)
@@ -93,13 +94,52 @@ func FuzzPeer(f *testing.F) {
 	})
 }
 
+// FuzzAddress compares parse6 and scan4 with netip.
+func FuzzAddress(f *testing.F) {
+	for _, s := range []string{"::", "::1", "1::", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1::3:4:5:6:7:8:9",
+		"::ffff:1.2.3.4", "1:2:3:4:5:6:1.2.3.4", "1:2:3:4:5:6:7:1.2.3.4", "::1.2.3.4:5", "::01.2.3.4", "12345::", ":1::2", "1::2::3", "2001:DB8::A"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		addr, err := netip.ParseAddr(s)
+		var want netip.Addr
+		if err == nil {
+			want = usable(addr)
+		}
+		if got, ok := parseNode(s, true); ok != want.IsValid() && !withPort(s) || ok && got != want && !withPort(s) {
+			t.Errorf("parseNode(%q) = %v, %v; want %v", s, got, ok, want)
+		}
+	})
+}
+
+// withPort reports whether s has a form of address that netip.ParseAddr does
+// not read.
+func withPort(s string) bool {
+	if strings.HasPrefix(s, "[") {
+		return true
+	}
+	_, err := netip.ParseAddrPort(s)
+	return err == nil
+}
+
+// usable is addr as rules see it, or no address.
+func usable(addr netip.Addr) netip.Addr {
+	if addr = addr.Unmap(); addr.Zone() != "" || addr.IsUnspecified() {
+		return netip.Addr{}
+	}
+	return addr
+}
+
 func TestClientDoesNotAllocate(t *testing.T) {
 	var g Gate
-	for _, remote := range []string{"203.0.113.7:4711", "[2001:db8::7]:4711", "[::ffff:203.0.113.7]:4711"} {
+	for remote, known := range map[string]bool{
+		"203.0.113.7:4711": true, "[2001:db8::7]:4711": true, "[::ffff:203.0.113.7]:4711": true,
+		"203.0.113.7:65536": false, "[fe80::1%eth0]:80": false, "localhost:80": false, "[2001:db8::g]:80": false,
+	} {
 		r := &http.Request{RemoteAddr: remote}
 		if n := testing.AllocsPerRun(200, func() {
-			if !g.Client(r).Addr.IsValid() {
-				t.Error("unknown client")
+			if g.Client(r).Addr.IsValid() != known {
+				t.Errorf("%s: known is not %v", remote, known)
 			}
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", remote, n)

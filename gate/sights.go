@@ -16,8 +16,11 @@ const sightBusy = 1<<32 - 1
 // looked reports whether the agent wants to see the clients.
 func looked() bool { return atomic.LoadUint32(&theBoard.looking) != 0 }
 
-// show writes a request's client on the board.
+// show writes a request's client on the board, while the agent that looks lives.
 func show(peer string, client Client, method, path string) {
+	if monotonic() >= atomic.LoadInt64(&theBoard.lease) {
+		return
+	}
 	n := atomic.AddUint32(&theBoard.sighted, 1)
 	s := &theBoard.sights[n%numSights]
 	if old := atomic.LoadUint32(&s.n); old == sightBusy || !atomic.CompareAndSwapUint32(&s.n, old, sightBusy) {

@@ -24,6 +24,8 @@ type attachFlags struct {
 	pid, name, method, path, duration, listen string
 	allow, headers                            []string
 	budgets                                   budgetFlags
+	requireToken, whoami                      bool
+	given                                     func(flag string) bool // whether it was typed; nil: none was
 }
 
 // attachOptions are the flags once they are known to be right.
@@ -40,6 +42,9 @@ type attachOptions struct {
 	duration time.Duration
 	listen   netip.AddrPort // loopback
 	budgets  budgets
+
+	requireToken bool
+	whoami       bool // only show addresses: allow and what follows it is empty
 }
 
 func newAttachCommand() *cobra.Command {
@@ -57,15 +62,29 @@ the service then goes on by itself.
 Once it is ready it prints one line on stdout, "listening on ADDRESS (DAP)".
 Progress goes to stderr.
 
+Where many people share an address, --require-token asks for more: it prints a
+token on stdout, and only requests that carry it, in the header Remotedbg-Token
+or the cookie remotedbg_token, and come from the allowlist are stopped. The
+handler does not see it.
+
+With --whoami nothing is stopped and no IDE is served: for 60 seconds, or as long
+as --for says, it prints which addresses the gate finds for the requests that come
+in, and why, so that you know what to allow.
+
 Exit codes: 0 ended as asked (time over, signal), 1 refused or failed,
 2 wrong flags, 3 the process being debugged has exited.`,
 		Example: `  remotedbg attach --name shop --allow 203.0.113.7
-  remotedbg attach --pid 4711 --allow 10.1.0.0/16 --method POST --path /orders --for 5m`,
+  remotedbg attach --pid 4711 --allow 10.1.0.0/16 --method POST --path /orders --for 5m
+  remotedbg attach --name shop --whoami`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.given = cmd.Flags().Changed
 			options, err := f.check()
 			if err != nil {
 				return err
+			}
+			if options.whoami {
+				return whoami(cmd.Context(), options, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
 			return attach(cmd.Context(), options, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -80,6 +99,8 @@ Exit codes: 0 ended as asked (time over, signal), 1 refused or failed,
 	flags.StringArrayVar(&f.headers, "header", nil, "only requests with this header, `'Name: value'`")
 	flags.StringVar(&f.duration, "for", defaultFor, "`DURATION`, at most "+formatDuration(maxFor))
 	flags.StringVar(&f.listen, "listen", defaultListen, "loopback `ADDRESS` to serve the IDE on; port 0 takes a free one")
+	flags.BoolVar(&f.requireToken, "require-token", false, "only requests that carry the token which is printed")
+	flags.BoolVar(&f.whoami, "whoami", false, "only show which client addresses the gate finds, and why")
 	f.budgets.register(flags)
 	return cmd
 }
@@ -89,6 +110,14 @@ func (f attachFlags) check() (attachOptions, error) {
 	var ms mistakes
 	var o attachOptions
 	o.pid, o.name = f.checkTarget(&ms)
+	if o.whoami = f.whoami; f.whoami {
+		o.duration = f.checkWhoami(&ms)
+		if len(ms) > 0 {
+			return attachOptions{}, ms
+		}
+		return o, nil
+	}
+	o.requireToken = f.requireToken
 	o.allow = parseAllow(f.allow, &ms)
 	o.method = checkMethod(f.method, &ms)
 	o.path = f.path
@@ -119,6 +148,23 @@ func (f attachFlags) checkTarget(ms *mistakes) (pid int, name string) {
 		return int(n), ""
 	}
 	return 0, f.name
+}
+
+// whoamiFor is how long --whoami looks unless --for says otherwise.
+const whoamiFor = "60s"
+
+// checkWhoami refuses flags that would do nothing beside --whoami.
+func (f attachFlags) checkWhoami(ms *mistakes) time.Duration {
+	duration := whoamiFor
+	for _, flag := range []string{"allow", "method", "path", "header", "listen", "require-token", "max-hold", "max-frozen", "stall-guard"} {
+		if f.given != nil && f.given(flag) {
+			ms.add("leave --"+flag+" away, or --whoami", "--%s has no use beside --whoami, which stops nothing", flag)
+		}
+	}
+	if f.given != nil && f.given("for") {
+		duration = f.duration
+	}
+	return checkDuration(duration, ms)
 }
 
 func checkMethod(method string, ms *mistakes) string {

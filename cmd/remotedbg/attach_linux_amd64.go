@@ -53,6 +53,7 @@ func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) erro
 	engine, err := session.Open(ctx, session.Config{
 		PID:   target.pid,
 		Allow: rules(o),
+		Token: o.requireToken,
 		For:   o.duration,
 		Log:   progress.log,
 		Beat:  guard.Beat,
@@ -68,7 +69,7 @@ func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) erro
 		}
 		return err // a session.Refusal, which has its hint
 	}
-	return serve(ctx, engine, guard, target, listener, progress, stdout)
+	return serve(ctx, engine, guard, target, listener, progress, stdout, o.requireToken)
 }
 
 // stallGuard is the session's number for the flag's.
@@ -80,7 +81,7 @@ func stallGuard(b budgets) int {
 }
 
 // serve runs the DAP server on listener until engine, guard or ctx ends.
-func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, target *process, listener net.Listener, progress *progress, stdout io.Writer) error {
+func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, target *process, listener net.Listener, progress *progress, stdout io.Writer, tokens bool) error {
 	defer engine.Close("the agent is stopping")
 	server, err := dap.NewServer(dap.Config{NewSession: dap.ForEngine(engine), Log: progress.log})
 	if err != nil {
@@ -94,6 +95,12 @@ func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, t
 
 	if _, err := fmt.Fprintf(stdout, "listening on %s (DAP)\n", listener.Addr()); err != nil {
 		return fmt.Errorf("tell the address on stdout: %w", err)
+	}
+	if tokens {
+		if err := tellToken(engine, stdout); err != nil {
+			return err
+		}
+		go keepTelling(engine, stdout)
 	}
 
 	select {

@@ -143,6 +143,10 @@ func (b *Board) Arm(agentPID int, rules []Rule, lease time.Duration) error {
 	if err := b.mem.PutUint32(b.base+uint64(b.l.agentPID), uint32(agentPID)); err != nil {
 		return err
 	}
+	// What an agent that died had asked for beside.
+	if err := errors.Join(b.stopCounting(), b.stopShowing()); err != nil {
+		return err
+	}
 	if err := b.Renew(lease); err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (b *Board) ReadSights(after uint32) (list []Sight, last uint32, err error) 
 		return nil, 0, ErrNoSights
 	}
 	if last, err = b.mem.Uint32(b.base + uint64(b.l.sighted)); err != nil || last == after {
-		return nil, last, err
+		return nil, last, err // no news, as nearly always
 	}
 	buf := make([]byte, b.l.numSights*b.l.sightSize)
 	if _, err := b.mem.ReadMemory(buf, b.base+uint64(b.l.sights)); err != nil {

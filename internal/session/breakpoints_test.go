@@ -88,18 +88,19 @@ func countVerified(s *Session) (n int) {
 
 func TestBoardRules(t *testing.T) {
 	prefix := netip.MustParsePrefix("203.0.113.0/24")
+	key := board.NewTokenKey()
 	got := boardRules([]Rule{
 		{Prefix: prefix},
 		{Prefix: prefix, Method: "GET", PathPrefix: "/orders/", HeaderName: "X-Debug", HeaderValue: "yes"},
-	})
+	}, key)
 	want := []board.Rule{
-		{Prefix: prefix},
-		{Prefix: prefix, Method: "GET", Path: "/orders/", Header: "X-Debug", Val: "yes"},
+		{Prefix: prefix, Token: key},
+		{Prefix: prefix, Method: "GET", Path: "/orders/", Header: "X-Debug", Val: "yes", Token: key},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("boardRules = %+v, want %+v", got, want)
 	}
-	if rules := boardRules(nil); len(rules) != 0 {
+	if rules := boardRules(nil, board.TokenKey{}); len(rules) != 0 {
 		t.Errorf("no rule became %+v", rules)
 	}
 }

@@ -37,6 +37,7 @@ type Engine struct {
 	img   *board.Image
 	mem   vmem.Process
 	board *board.Board
+	end   time.Duration // of it all, on board.Now's clock; set before armed
 	live  *live.Process
 	text  *textMap
 
@@ -61,6 +62,8 @@ type Engine struct {
 	changed  chan struct{} // closed and replaced when a request has gone
 
 	processGone atomic.Bool
+
+	tokenKey board.TokenKey // zero: requests need no token
 
 	idle func() // lets go of the breakpoint that keeps the kernel ready
 
@@ -109,12 +112,15 @@ func (e *Engine) open(ctx context.Context) error {
 		return refuse(cfg.PID, fmt.Sprintf("arm process %d", cfg.PID), err)
 	}
 	cfg.Beat()
-	end := board.Now() + cfg.For
-	if err := e.board.Arm(os.Getpid(), boardRules(cfg.Allow), e.lease(end)); err != nil {
+	e.end = board.Now() + cfg.For
+	if cfg.Token {
+		e.tokenKey = board.NewTokenKey()
+	}
+	if err := e.board.Arm(os.Getpid(), boardRules(cfg.Allow, e.tokenKey), e.lease()); err != nil {
 		return refuse(cfg.PID, fmt.Sprintf("arm process %d", cfg.PID), err)
 	}
 	cfg.Log(fmt.Sprintf("armed process %d for %v", cfg.PID, cfg.For))
-	go e.watch(end)
+	go e.watch()
 	return nil
 }
 
@@ -185,12 +191,19 @@ func (e *Engine) backendConfig() backend.Config {
 	}
 }
 
-func boardRules(allow []Rule) []board.Rule {
+func boardRules(allow []Rule, key board.TokenKey) []board.Rule {
 	rules := make([]board.Rule, len(allow))
 	for i, r := range allow {
-		rules[i] = board.Rule{Prefix: r.Prefix, Method: r.Method, Path: r.PathPrefix, Header: r.HeaderName, Val: r.HeaderValue}
+		rules[i] = board.Rule{Prefix: r.Prefix, Method: r.Method, Path: r.PathPrefix, Header: r.HeaderName, Val: r.HeaderValue, Token: key}
 	}
 	return rules
+}
+
+// Token makes a token that is good for life, or for the rest of the Engine's own
+// time if that is shorter, with this Engine only; see Config.Token. What it is
+// for: gate/token.go.
+func (e *Engine) Token(life time.Duration) string {
+	return e.tokenKey.Token(min(board.Now()+life, e.end))
 }
 
 // Done is closed when the engine has ended: everything thawed, disarmed.

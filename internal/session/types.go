@@ -22,6 +22,7 @@ type Rule struct {
 type Config struct {
 	PID   int
 	Allow []Rule        // at least one
+	Token bool          // only requests that carry a token of this Engine, too; see Engine.Token
 	For   time.Duration // finite; the engine ends by itself after it
 	Log   func(string)  // progress, one line each, may be nil; called from any goroutine
 

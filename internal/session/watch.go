@@ -28,17 +28,15 @@ const (
 	beatEvery = 100 * time.Millisecond
 )
 
-// lease is the deadline to write now, given when the engine ends for good.
-func (e *Engine) lease(end time.Duration) time.Duration {
-	return min(board.Now()+leaseLength, end)
-}
+// lease is the deadline to write now.
+func (e *Engine) lease() time.Duration { return min(board.Now()+leaseLength, e.end) }
 
 // watch polls the board and renews the lease until the engine ends or has to.
-func (e *Engine) watch(end time.Duration) {
+func (e *Engine) watch() {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	counts, _ := e.board.Counts() // an error comes back at the first look
-	w := watcher{e: e, counts: counts, end: end, renewAt: board.Now() + renewEvery, stoppedAt: board.Now() + stoppedEvery, offers: make([]*offer, e.board.NumSlots())}
+	w := watcher{e: e, counts: counts, renewAt: board.Now() + renewEvery, stoppedAt: board.Now() + stoppedEvery, offers: make([]*offer, e.board.NumSlots())}
 	for {
 		select {
 		case <-e.stop:
@@ -56,17 +54,17 @@ func (e *Engine) watch(end time.Duration) {
 
 // watcher is what watch keeps between two looks at the board.
 type watcher struct {
-	e            *Engine
-	end, renewAt time.Duration // on board.Now's clock
-	beatAt       time.Duration
-	epochAt      time.Duration // when the next epoch of the others' requests begins
-	stoppedAt    time.Duration // when to tell the time of stops next
-	stoppedTold  time.Duration // as it was last told
-	counts       board.Counts  // of the gate, as last seen
-	slots        []board.Slot
-	scratch      []byte
-	offers       []*offer // by slot
-	stuck        bool     // a thread is stopped for too long, and that was logged
+	e           *Engine
+	renewAt     time.Duration // on board.Now's clock, as those that follow
+	beatAt      time.Duration
+	epochAt     time.Duration // when the next epoch of the others' requests begins
+	stoppedAt   time.Duration // when to tell the time of stops next
+	stoppedTold time.Duration // as it was last told
+	counts      board.Counts  // of the gate, as last seen
+	slots       []board.Slot
+	scratch     []byte
+	offers      []*offer // by slot
+	stuck       bool     // a thread is stopped for too long, and that was logged
 }
 
 // fail ends the engine from its own watch.
@@ -89,7 +87,7 @@ func (w *watcher) look() (why string) {
 		e.serve(&w.offers[i], s)
 	}
 	now := board.Now()
-	if now >= w.end {
+	if now >= e.end {
 		return fmt.Sprintf("expired after %v", e.cfg.For)
 	}
 	if now >= w.beatAt {
@@ -111,7 +109,7 @@ func (w *watcher) look() (why string) {
 	if now >= w.renewAt {
 		w.renewAt = now + renewEvery
 		w.tellMissed()
-		return e.renew(w.end)
+		return e.renew()
 	}
 	return ""
 }
@@ -151,7 +149,7 @@ func (e *Engine) unreachable(err error) string {
 // renew extends the lease, after making sure that the board is still there and
 // still ours: the process may have replaced its program by execve(2), even by
 // the same one.
-func (e *Engine) renew(end time.Duration) string {
+func (e *Engine) renew() string {
 	if err := e.board.Check(); err != nil {
 		return fmt.Sprintf("process %d runs another program now: %v", e.cfg.PID, err)
 	}
@@ -161,7 +159,7 @@ func (e *Engine) renew(end time.Duration) string {
 	case owner != os.Getpid():
 		return fmt.Sprintf("process %d is not armed by this agent any more: it was started anew, or this agent was stopped for longer than its lease", e.cfg.PID)
 	}
-	if err := e.board.Renew(e.lease(end)); err != nil {
+	if err := e.board.Renew(e.lease()); err != nil {
 		return e.unreachable(err)
 	}
 	return ""

@@ -1,15 +1,15 @@
 package gate
 
 import (
-	"encoding/binary"
 	"net/http"
 	"net/netip"
 )
 
 // Client is the address a request came from, and why the gate believes so.
 type Client struct {
-	// Addr is never IPv4-mapped and has no zone. It is the zero Addr if the
-	// client is unknown; an unknown client matches no rule.
+	// Addr is never IPv4-mapped, has no zone and is not the unspecified
+	// address. It is the zero Addr if the client is unknown; an unknown
+	// client matches no rule.
 	Addr netip.Addr
 
 	// Reason is for people: how Addr was found, or why it is unknown. It is
@@ -17,23 +17,18 @@ type Client struct {
 	Reason string
 }
 
-// The reasons in a Client.
-const (
-	ReasonDirectPeer   = "direct peer"
-	ReasonNotIPAndPort = "unknown: RemoteAddr is not an IP address and port"
-	ReasonZone         = "unknown: the peer's address has a zone"
-	ReasonNoRequest    = "unknown: no request"
-)
-
-// resolver finds the client of a request whose peer is known. This is the seam
-// for deployments behind trusted proxies: peer first, header second. Without
-// one the client is the peer.
-type resolver func(peer Client, header Header) Client
-
-// Client returns the address that r came from. It is the direct peer, taken
-// from r.RemoteAddr as net/http sets it; headers are not looked at, since
-// whoever sends the request can write them. It does not allocate, and it
-// accepts a nil *Gate.
+// Client returns the address that r came from. It looks at the peer first: the
+// remote end of the connection, taken from r.RemoteAddr as net/http sets it (or
+// from the connection itself, see [Config.PeerFromConn]). Unless the peer is one
+// of the trusted proxies, it is the client, and no header is looked at, since
+// whoever sends the request can write them.
+//
+// The header of a trusted proxy (see [Config.Source]) is read from the right to
+// the left: the right-most entry was written by the proxy next to us, and what
+// is left of the first entry that is no trusted proxy may be made up. Whatever
+// cannot be read on the way makes the client unknown.
+//
+// Client does not allocate, does not change r, and accepts a nil *Gate.
 func (g *Gate) Client(r *http.Request) Client {
 	if r == nil {
 		return Client{Reason: ReasonNoRequest}
@@ -42,111 +37,79 @@ func (g *Gate) Client(r *http.Request) Client {
 	return Client{Addr: addr, Reason: reason}
 }
 
-// client finds the client from the peer first and the headers second. Its
-// results are two because a Client does not fit into registers, and the detour
-// through memory costs as much as the rest of the work.
+// client is Client for requests that are not nil. Its results are two because a
+// Client does not fit into registers, and the detour through memory costs as
+// much as the rest of the work.
 func (g *Gate) client(r *http.Request) (netip.Addr, string) {
-	if g == nil || g.resolve == nil {
+	if g == nil || g.behind == nil {
 		return parsePeer(r.RemoteAddr)
 	}
-	c := g.resolve(Peer(r.RemoteAddr), r.Header)
-	return c.Addr, c.Reason
+	return g.behind.client(r)
 }
 
 // ClientFrom is Client for requests that are not net/http's: peer is the remote
 // end of the connection in the form of [net.TCPAddr.String], h the request's
-// header or metadata, or nil.
+// header or metadata, or nil. The caller MUST take peer from the connection;
+// [Config.PeerFromConn] makes no difference here.
 func (g *Gate) ClientFrom(peer string, h Header) Client {
-	if g == nil || g.resolve == nil {
+	if g == nil || g.behind == nil {
 		return Peer(peer)
 	}
-	return g.resolve(Peer(peer), h)
-}
-
-// Peer returns the client for a connection whose remote end is hostport, in the
-// form that [net.TCPAddr.String] gives: "203.0.113.7:4711" or
-// "[2001:db8::7]:4711". Anything else is an unknown client. In particular, an
-// address without a port is: net/http never gives that, but middleware that
-// overwrites RemoteAddr with a header's value does, and then it is the sender
-// who chose it.
-//
-// IPv4-mapped addresses become IPv4. Those with a zone are refused, since a rule
-// has no zone, and fe80::1%eth0 and fe80::1%eth1 may be two hosts.
-func Peer(hostport string) Client {
-	addr, reason := parsePeer(hostport)
+	addr, reason := g.behind.clientFrom(peer, h)
 	return Client{Addr: addr, Reason: reason}
 }
 
-// parsePeer is the only place where addresses of clients are normalised.
-func parsePeer(hostport string) (netip.Addr, string) {
-	if addr, ok := parsePeer4(hostport); ok {
-		return addr, ReasonDirectPeer
-	}
-	ap, err := netip.ParseAddrPort(hostport)
-	if err != nil {
-		return netip.Addr{}, ReasonNotIPAndPort
-	}
-	addr := ap.Addr()
-	if addr.Zone() != "" {
-		return netip.Addr{}, ReasonZone
-	}
-	return addr.Unmap(), ReasonDirectPeer
+// proxies is what a gate that is not the simple case needs to find the client:
+// who is trusted, and what they say. It is immutable.
+type proxies struct {
+	source   ClientSource
+	trusted  prefixSet
+	unix     bool // peers on unix sockets are trusted proxies
+	fromConn bool // the peer is taken from the connection, not from RemoteAddr
 }
 
-// parsePeer4 parses the common case, "203.0.113.7:4711", in a third of the time
-// of netip.ParseAddrPort; it is the larger part of what an armed gate costs a
-// request that matches no rule. It accepts nothing that ParseAddrPort refuses;
-// what it does not understand is left to ParseAddrPort.
-func parsePeer4(s string) (netip.Addr, bool) {
-	addr := uint32(0)
-	for i := range 4 {
-		if len(s) < 4 { // the shortest rest is that of the last field: "7:80" less a digit
-			return netip.Addr{}, false
-		}
-		v := uint(s[0] - '0')
-		n := 1
-		if v > 9 {
-			return netip.Addr{}, false
-		}
-		// No digits after a leading zero: some systems read them as octal.
-		if d := uint(s[1] - '0'); d <= 9 && v != 0 {
-			v, n = v*10+d, 2
-			if d := uint(s[2] - '0'); d <= 9 {
-				v, n = v*10+d, 3
-			}
-		}
-		want := byte('.')
-		if i == 3 {
-			want = ':'
-		}
-		if v > 255 || s[n] != want {
-			return netip.Addr{}, false
-		}
-		addr = addr<<8 | uint32(v)
-		s = s[n+1:]
+// client finds the client of a request of net/http.
+func (p *proxies) client(r *http.Request) (netip.Addr, string) {
+	peer, reason := p.httpPeer(r)
+	if !p.ask(peer, reason) {
+		return p.direct(peer, reason)
 	}
-	if !isPort(s) {
-		return netip.Addr{}, false
-	}
-	// One store of four bytes: four stores of one would stall the load that
-	// AddrFrom4 is compiled to.
-	var a4 [4]byte
-	binary.BigEndian.PutUint32(a4[:], addr)
-	return netip.AddrFrom4(a4), true
+	// Not r.Header.Values, which looks for the canonical form of a name that is
+	// canonical already.
+	return p.source.find(r.Header[p.source.name], &p.trusted)
 }
 
-// isPort accepts one to five digits that make a port number.
-func isPort(s string) bool {
-	if len(s) == 0 || len(s) > 5 {
+// clientFrom finds the client of other requests.
+func (p *proxies) clientFrom(peer string, h Header) (netip.Addr, string) {
+	addr, reason := p.stringPeer(peer)
+	if !p.ask(addr, reason) {
+		return p.direct(addr, reason)
+	}
+	var values []string
+	if h != nil {
+		values = h.Values(p.source.name)
+	}
+	return p.source.find(values, &p.trusted)
+}
+
+// ask reports whether the peer is a proxy whose header counts.
+func (p *proxies) ask(peer netip.Addr, reason string) bool {
+	if p.source.kind == sourcePeer {
 		return false
 	}
-	port := uint(0)
-	for i := 0; i < len(s); i++ {
-		d := uint(s[i] - '0')
-		if d > 9 {
-			return false
-		}
-		port = port*10 + d
+	if !peer.IsValid() {
+		return reason == reasonUnixPeer && p.unix
 	}
-	return port <= 65535
+	return p.trusted.contains(peer)
+}
+
+// direct is the client of a request whose header does not count.
+func (p *proxies) direct(peer netip.Addr, reason string) (netip.Addr, string) {
+	switch {
+	case reason == reasonUnixPeer:
+		return netip.Addr{}, ReasonUnixSocket
+	case peer.IsValid() && p.source.kind != sourcePeer:
+		return peer, ReasonNoProxy
+	}
+	return peer, reason
 }

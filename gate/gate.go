@@ -2,9 +2,7 @@ package gate
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
-	"slices"
 )
 
 // Config is what a service decides about its gate. The zero value is valid.
@@ -18,6 +16,28 @@ type Config struct {
 	// Prefixes with host bits set and prefixes that admit a whole address
 	// family are refused.
 	Allow []netip.Prefix
+
+	// TrustedProxies are the addresses of the proxies in front of the service:
+	// those that connect to it, and those that they pass requests on for. Name
+	// exactly these: whoever is in here can claim to be anybody. Nothing is
+	// trusted by default, private and loopback addresses neither. The same
+	// kinds of prefixes as in Allow are refused.
+	TrustedProxies []netip.Prefix
+
+	// Source is the header in which the trusted proxies say who the client is.
+	// The zero value is none: the client is the peer.
+	Source ClientSource
+
+	// TrustUnix makes peers on unix sockets trusted proxies: whoever may
+	// connect to the service's socket can claim to be anybody. Without it they
+	// are unknown clients.
+	TrustUnix bool
+
+	// PeerFromConn takes the peer from the connection, as [ConnContext] has
+	// recorded it, and not from RemoteAddr. It is for services in which
+	// something outside of the gate overwrites RemoteAddr. The clients of
+	// servers without ConnContext are unknown.
+	PeerFromConn bool
 }
 
 // Gate decides which requests an agent may debug. It is immutable and safe for
@@ -31,83 +51,28 @@ type Config struct {
 // only.
 type Gate struct {
 	ceiling []netip.Prefix // normalised; empty: no ceiling
-	resolve resolver       // nil: the direct peer
+	behind  *proxies       // nil: the client is the peer in RemoteAddr
 }
 
 // New returns a Gate for cfg. The error joins every mistake in cfg, each of
-// them a *[PrefixError]; the Gate is nil if there is any.
+// them a *[PrefixError] or a *[SourceError]; the Gate is nil if there is any.
 func New(cfg Config) (*Gate, error) {
-	g := &Gate{ceiling: make([]netip.Prefix, 0, len(cfg.Allow))}
-	var errs []error
-	for i, p := range cfg.Allow {
-		norm, reason := normalizePrefix(p)
-		if reason != "" {
-			errs = append(errs, &PrefixError{Index: i, Prefix: p, Reason: reason})
-			continue
-		}
-		if !slices.Contains(g.ceiling, norm) {
-			g.ceiling = append(g.ceiling, norm)
-		}
-	}
+	ceiling, errs := normalizePrefixes("Allow", cfg.Allow)
+	trusted, more := normalizePrefixes("TrustedProxies", cfg.TrustedProxies)
+	errs = append(errs, more...)
+	errs = append(errs, cfg.sourceMistakes()...)
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
+	g := &Gate{ceiling: ceiling}
+	if cfg.Source.kind == sourcePeer && !cfg.PeerFromConn {
+		return g, nil
+	}
+	g.behind = &proxies{source: cfg.Source, unix: cfg.TrustUnix, fromConn: cfg.PeerFromConn}
+	for _, p := range trusted {
+		g.behind.trusted.add(p)
+	}
 	return g, nil
-}
-
-// PrefixReason says what is wrong with a prefix.
-type PrefixReason string
-
-// The reasons for which New refuses a prefix.
-const (
-	PrefixInvalid    PrefixReason = "not a valid prefix"
-	PrefixEverybody  PrefixReason = "admits every address of its family"
-	PrefixHostBits   PrefixReason = "has host bits set"
-	PrefixMixedSpace PrefixReason = "reaches beyond the IPv4-mapped addresses"
-)
-
-// PrefixError reports one prefix of Config.Allow that cannot be used.
-type PrefixError struct {
-	Index  int          // position in Config.Allow
-	Prefix netip.Prefix // as given
-	Reason PrefixReason
-}
-
-// Error implements error.
-func (e *PrefixError) Error() string {
-	msg := fmt.Sprintf("remotedbg: gate: Allow[%d]: %v %s", e.Index, e.Prefix, e.Reason)
-	switch e.Reason {
-	case PrefixHostBits:
-		one := netip.PrefixFrom(e.Prefix.Addr(), e.Prefix.Addr().BitLen())
-		msg += fmt.Sprintf(": use %v for the network or %v for the host", e.Prefix.Masked(), one)
-	case PrefixEverybody:
-		msg += ": name the networks, or leave Allow empty to have no ceiling"
-	case PrefixMixedSpace:
-		msg += ": use an IPv4 prefix, or ::ffff:a.b.c.d with 97 bits or more"
-	}
-	return msg
-}
-
-// normalizePrefix returns p in the one form that clients are compared with:
-// IPv4-mapped prefixes as IPv4. The reason is empty if p can be used.
-func normalizePrefix(p netip.Prefix) (netip.Prefix, PrefixReason) {
-	if !p.IsValid() {
-		return netip.Prefix{}, PrefixInvalid
-	}
-	if p.Addr().Is4In6() {
-		const mapped = 96 // RFC 4291 section 2.5.5.2
-		if p.Bits() < mapped {
-			return netip.Prefix{}, PrefixMixedSpace
-		}
-		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
-	}
-	if p.Bits() == 0 {
-		return netip.Prefix{}, PrefixEverybody
-	}
-	if p != p.Masked() {
-		return netip.Prefix{}, PrefixHostBits
-	}
-	return p, ""
 }
 
 // underCeiling reports whether addr may be offered to an agent at all.

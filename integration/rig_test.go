@@ -35,6 +35,12 @@ func newRig(t *testing.T, v harness.Variant, args ...string) *rig {
 	t.Helper()
 	binary, err := builder.Shop(v)
 	must(t, err)
+	return rigOf(t, binary, args...)
+}
+
+// rigOf starts a service that was built already.
+func rigOf(t *testing.T, binary string, args ...string) *rig {
+	t.Helper()
 	service, err := harness.StartService(binary, args...)
 	must(t, err)
 	r := &rig{

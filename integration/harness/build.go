@@ -89,6 +89,13 @@ func (b *Builder) Shop(v Variant) (string, error) {
 	})
 }
 
+// Target builds another service of integration/targets.
+func (b *Builder) Target(name string) (string, error) {
+	return b.once(name, func(out string) error {
+		return b.goBuild(filepath.Join(b.Root, "integration", "targets"), Variant{}.env(), "-o", out, "./"+name)
+	})
+}
+
 // Source builds a program from one file of source text that needs the standard
 // library alone.
 func (b *Builder) Source(name, text string) (string, error) {

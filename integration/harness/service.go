@@ -20,14 +20,14 @@ type Service struct {
 	URL    string // "http://127.0.0.1:40123"
 }
 
-// StartService starts a binary that Builder.Shop made on a free port and waits
+// StartService starts a binary that Builder.Shop or Target made on a free port and waits
 // until it listens.
 func StartService(binary string, args ...string) (*Service, error) {
 	p, err := Start(binary, append([]string{"-addr", "127.0.0.1:0"}, args...)...)
 	if err != nil {
 		return nil, err
 	}
-	const ready = "shop listening on "
+	const ready = " listening on "
 	line, err := p.Stdout.WaitLine(ready, startTimeout)
 	if err != nil {
 		p.Kill()

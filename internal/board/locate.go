@@ -15,6 +15,10 @@ import (
 
 const gatePackage = "github.com/remotedbg/remotedbg/gate"
 
+// timeoutHandler is linked into programs that call http.TimeoutHandler only: the
+// linker leaves out the methods of types that nothing makes.
+const timeoutHandler = "net/http.(*timeoutHandler).ServeHTTP"
+
 // Errors that tell a person apart what is missing.
 var (
 	ErrNotGo    = errors.New("not a Go program")
@@ -38,6 +42,10 @@ type Image struct {
 
 	Runtime    RuntimeLayout
 	Goroutines GoroutineLayout
+
+	// TimeoutHandler: the program can call http.TimeoutHandler, which runs
+	// handlers on goroutines of their own.
+	TimeoutHandler bool
 
 	boardAddr, journalAddr uint64
 	boardType              *dwarf.StructType
@@ -113,6 +121,8 @@ func (img *Image) findSymbols(f *elf.File) error {
 			img.boardAddr = s.Value + img.Bias
 		case gatePackage + ".journals":
 			img.journalAddr = s.Value + img.Bias
+		case timeoutHandler:
+			img.TimeoutHandler = true
 		}
 		// The assembler's file-local functions and ABI aliases carry
 		// suffixes in some Go versions ("debugCall32<>", "park.abi0").
@@ -169,8 +179,10 @@ func (img *Image) findLayout(f *elf.File) error {
 	case img.boardType == nil || img.journalType == nil:
 		return ErrNoGate
 	}
-	img.Runtime, img.Goroutines.WaitReason, err = newRuntimeLayout(types)
-	img.Goroutines.Status = img.Runtime.GStatus
+	var gs GoroutineLayout
+	img.Runtime, gs, err = newRuntimeLayout(types)
+	gs.AllGs, gs.Reasons = img.Goroutines.AllGs, img.Goroutines.Reasons
+	img.Goroutines = gs
 	return err
 }
 

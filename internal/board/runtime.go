@@ -23,13 +23,16 @@ type GoroutineLayout struct {
 	AllGs              uint64 // address of runtime.allgs, a []*g
 	Reasons            Range  // runtime.waitReasonStrings, a [...]string
 	Status, WaitReason uint64 // runtime.g: atomicstatus, waitreason
+	ID, Parent         uint64 // runtime.g: goid, parentGoid
+	LockedM            uint64 // runtime.g: lockedm, the thread it is locked to
+	ThreadID           uint64 // runtime.m: procid, which is gettid(2)
 }
 
 // runtimeTypes are the structures that RuntimeLayout is about.
 var runtimeTypes = []string{"runtime.g", "runtime.m", "runtime.p"}
 
 // newRuntimeLayout reads the offsets from the types found, by name.
-func newRuntimeLayout(found map[string]*dwarf.StructType) (l RuntimeLayout, waitReason uint64, err error) {
+func newRuntimeLayout(found map[string]*dwarf.StructType) (l RuntimeLayout, gs GoroutineLayout, err error) {
 	for _, f := range []struct {
 		typ, field string
 		off        *uint64
@@ -43,17 +46,22 @@ func newRuntimeLayout(found map[string]*dwarf.StructType) (l RuntimeLayout, wait
 		{"runtime.m", "curg", &l.MCurg},
 		{"runtime.m", "lockedg", &l.MLockedG},
 		{"runtime.p", "status", &l.PStatus},
-		{"runtime.g", "waitreason", &waitReason},
+		{"runtime.g", "waitreason", &gs.WaitReason},
+		{"runtime.g", "goid", &gs.ID},
+		{"runtime.g", "parentGoid", &gs.Parent},
+		{"runtime.g", "lockedm", &gs.LockedM},
+		{"runtime.m", "procid", &gs.ThreadID},
 	} {
 		st := found[f.typ]
 		if st == nil {
-			return l, 0, fmt.Errorf("read DWARF: no type %s", f.typ)
+			return l, gs, fmt.Errorf("read DWARF: no type %s", f.typ)
 		}
 		r := &fieldReader{t: st}
 		*f.off = uint64(r.off(f.field))
 		if len(r.errs) > 0 {
-			return l, 0, fmt.Errorf("read DWARF: %w: this Go version is newer than this agent knows", r.errs[0])
+			return l, gs, fmt.Errorf("read DWARF: %w: this Go version is newer than this agent knows", r.errs[0])
 		}
 	}
-	return l, waitReason, nil
+	gs.Status = l.GStatus
+	return l, gs, nil
 }

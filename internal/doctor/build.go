@@ -139,6 +139,20 @@ func checkTrimpath(s *subject) Result {
 	})
 }
 
+// checkTimeoutHandler is about the order of wrappers, which the executable does
+// not show: only that there is one which matters.
+func checkTimeoutHandler(s *subject) Result {
+	img, err := s.img()
+	switch {
+	case err != nil:
+		return unknown(err)
+	case img.TimeoutHandler:
+		return warn("the program can call http.TimeoutHandler, which runs handlers on goroutines of their own, where no breakpoint sees them",
+			"make sure that the middleware is inside of it: http.TimeoutHandler(middleware.Handler(h), ...)")
+	}
+	return pass("the program does not call http.TimeoutHandler")
+}
+
 func checkBuildmode(s *subject) Result {
 	return described(s, func(setting func(string) string) Result {
 		switch mode := setting("-buildmode"); mode {

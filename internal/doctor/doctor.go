@@ -111,6 +111,7 @@ var checks = []check{
 	{"go-version", false, checkGoVersion},
 	{"optimised", false, checkOptimised},
 	{"trimpath", false, checkTrimpath},
+	{"timeout-handler", false, checkTimeoutHandler},
 	{"buildmode", false, checkBuildmode},
 	{"cgo", false, checkCgo},
 	{"race", false, checkRace},

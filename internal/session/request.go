@@ -47,9 +47,12 @@ type request struct {
 	stall *stall.Watch // these two are used by run only; nil: not watched
 	slow  *stall.Slow
 
+	stopped bool // at least once; used by run only
+
 	// Guarded by Engine.mu.
 	info  Request
 	state requestState
+	told  bool // its goroutine was looked at or has stopped, see tellWaiting
 
 	// Guarded by Engine.brain.
 	proc  *backend.Process // nil until the first stop
@@ -171,6 +174,7 @@ func (r *request) finish() {
 	info := r.info
 	e.mu.Unlock()
 
+	r.tellMoved()
 	r.session.queue.put(Event{Kind: EventExited, Request: info})
 	stopped := r.thread.StoppedInAll()
 	e.cfg.Log(fmt.Sprintf("request %d released after %v (its thread was stopped for %v of it): %s",
@@ -207,10 +211,11 @@ func (r *request) settle(out outcome) bool {
 		r.session.output(fmt.Sprintf("%s passed %s without stopping: %d requests are stopped, the most that --max-frozen allows", r.name, out.where, r.e.cfg.MaxFrozen))
 		return false
 	}
-	r.state = requestFrozen
+	r.state, r.told = requestFrozen, true
 	r.info.Frozen = true
 	info := r.info
 	r.e.mu.Unlock()
+	r.stopped = true
 	r.watchStall()
 	ev := Event{Kind: EventStopped, Request: info, Reason: out.reason, BreakpointIDs: out.ids}
 	if out.err != nil {

@@ -18,6 +18,8 @@ type Session struct {
 	stopOnEntry atomic.Bool
 	armed       atomic.Pointer[[]uint64] // addresses of the verified breakpoints, see addresses
 
+	toldMoved atomic.Bool // see tellMoved
+
 	// Guarded by Engine.mu.
 	started bool
 	closed  bool

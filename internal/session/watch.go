@@ -109,6 +109,7 @@ func (w *watcher) look() (why string) {
 	if now >= w.renewAt {
 		w.renewAt = now + renewEvery
 		w.tellMissed()
+		e.tellWaiting()
 		return e.renew()
 	}
 	return ""

@@ -137,9 +137,16 @@ func NewReader(mem vmem.Process, l board.GoroutineLayout) (*Reader, error) {
 // maxGoroutines bounds what one look reads; more are not looked at.
 const maxGoroutines = 200_000
 
-// count looks at every goroutine once. They run meanwhile: the list only grows,
-// and a g is never freed, so every address stays readable.
-func (r *Reader) count() (counts, error) {
+// Values of atomicstatus in runtime.g (runtime/runtime2.go).
+const (
+	statusWaiting = 4
+	statusDead    = 6
+	statusScan    = 0x1000
+)
+
+// list reads the addresses of all goroutines. The list only grows, and a g is
+// never freed, so every address stays readable.
+func (r *Reader) list() ([]uint64, error) {
 	// The length first: should the list move in between, the new one is as
 	// long at least.
 	n, err := r.mem.Uint64(r.l.AllGs + 8)
@@ -158,6 +165,15 @@ func (r *Reader) count() (counts, error) {
 	for i := range gs {
 		gs[i] = binary.LittleEndian.Uint64(list[8*i:])
 	}
+	return gs, nil
+}
+
+// count looks at every goroutine once. They run meanwhile.
+func (r *Reader) count() (counts, error) {
+	gs, err := r.list()
+	if err != nil {
+		return nil, err
+	}
 	// One span from the status to the reason in each g: they lie within some
 	// hundred bytes.
 	first := min(r.l.Status, r.l.WaitReason)
@@ -166,13 +182,12 @@ func (r *Reader) count() (counts, error) {
 	if err != nil {
 		return nil, err
 	}
-	const waiting, scan = 4, 0x1000 // _Gwaiting, _Gscan (runtime/runtime2.go)
 	c := make(counts)
 	for i := range gs {
 		span := spans[i*size:]
 		status := binary.LittleEndian.Uint32(span[r.l.Status-first:])
 		reason := span[r.l.WaitReason-first]
-		if status&^scan == waiting && r.reasons[int(reason)] != "" {
+		if status&^statusScan == statusWaiting && r.reasons[int(reason)] != "" {
 			c[reason]++
 		}
 	}

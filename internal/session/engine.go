@@ -111,7 +111,6 @@ func (e *Engine) open(ctx context.Context) error {
 	if err := recovery.CheckOwner(e.board); err != nil { // loading takes its time
 		return refuse(cfg.PID, fmt.Sprintf("arm process %d", cfg.PID), err)
 	}
-	raisePriority()
 	cfg.Beat()
 	e.end = board.Now() + cfg.For
 	if cfg.Token {

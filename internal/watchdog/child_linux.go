@@ -71,9 +71,6 @@ func shield() {
 		unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM)
 	// What ps and top show; /proc/self/exe would make it "exe".
 	_ = os.WriteFile("/proc/self/comm", []byte("remotedbg-watch"), 0)
-	// It sleeps, but when it is needed the machine may be busy. Lowering the
-	// nice value takes CAP_SYS_NICE; without, it stays as it is.
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -10)
 	// Never as eager to go as the agent. Lowering takes CAP_SYS_RESOURCE; who
 	// has it not, and starts us at the end of the scale, leaves it at that.
 	if text, err := os.ReadFile("/proc/self/oom_score_adj"); err == nil && strings.TrimSpace(string(text)) == "1000" {

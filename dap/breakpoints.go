@@ -5,6 +5,8 @@ package dap
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/google/go-dap"
 
@@ -14,9 +16,7 @@ import (
 // maxBreakpoints bounds those of one file.
 const maxBreakpoints = 1000
 
-// setBreakpoints replaces the breakpoints of one file. What this version
-// cannot honour (conditions, log points) is left unverified: a breakpoint that
-// ignored its condition would stop every request.
+// setBreakpoints replaces the breakpoints of one file.
 func (c *conn) setBreakpoints(_ context.Context, args dap.SetBreakpointsArguments) (dap.SetBreakpointsResponseBody, error) {
 	none := dap.SetBreakpointsResponseBody{Breakpoints: []dap.Breakpoint{}}
 	if args.Source.Path == "" {
@@ -35,13 +35,11 @@ func (c *conn) setBreakpoints(_ context.Context, args dap.SetBreakpointsArgument
 	results := make([]dap.Breakpoint, len(want))
 	file, why := c.resolve(args.Source.Path)
 
-	var ask []session.SourceBreakpoint
-	var places []int // index in results of each of ask
+	ask := make([]session.SourceBreakpoint, len(want))
 	for i, w := range want {
-		results[i] = dap.Breakpoint{Line: w.Line, Source: c.source(file), Message: refusal(w, why)}
-		if results[i].Message == "" {
-			ask = append(ask, session.SourceBreakpoint{Line: w.Line + 1 - c.client.lineBase})
-			places = append(places, i)
+		results[i] = dap.Breakpoint{Line: w.Line, Source: c.source(file), Message: why}
+		ask[i] = session.SourceBreakpoint{
+			Line: w.Line + 1 - c.client.lineBase, When: when(w.Condition, w.HitCondition), LogMessage: w.LogMessage,
 		}
 	}
 	if why != "" {
@@ -51,39 +49,36 @@ func (c *conn) setBreakpoints(_ context.Context, args dap.SetBreakpointsArgument
 	if err != nil {
 		return none, sessionError(err, kindBreakpoints)
 	}
-	if len(got) != len(ask) {
-		return none, kindBreakpoints.becauseOf(fmt.Sprintf("%d results for %d breakpoints", len(got), len(ask)))
-	}
-	for i, bp := range got {
-		results[places[i]] = c.breakpoint(bp)
+	if results, err = c.breakpoints(got, len(ask)); err != nil {
+		return none, err
 	}
 	return dap.SetBreakpointsResponseBody{Breakpoints: results}, nil
 }
 
-// refusal says why a breakpoint is not even offered to the engine.
-func refusal(w dap.SourceBreakpoint, noFile string) string {
-	switch {
-	case noFile != "":
-		return noFile
-	case w.Condition != "":
-		return "conditions are not supported: remove the condition"
-	case w.HitCondition != "":
-		return "hit conditions are not supported: remove the hit condition"
-	case w.LogMessage != "":
-		return "log points are not supported: use a plain breakpoint"
+// when trims what a person typed.
+func when(condition, hit string) session.When {
+	return session.When{Condition: strings.TrimSpace(condition), HitCondition: strings.TrimSpace(hit)}
+}
+
+// breakpoints are those of the engine as the client sees them, asked in number.
+func (c *conn) breakpoints(got []session.Breakpoint, asked int) ([]dap.Breakpoint, error) {
+	if len(got) != asked {
+		return nil, kindBreakpoints.becauseOf(fmt.Sprintf("%d results for %d breakpoints", len(got), asked))
 	}
-	return ""
+	results := make([]dap.Breakpoint, len(got))
+	for i, bp := range got {
+		results[i] = c.breakpoint(bp)
+	}
+	return results, nil
 }
 
 // breakpoint is one of the engine's as the client sees it.
 func (c *conn) breakpoint(bp session.Breakpoint) dap.Breakpoint {
-	return dap.Breakpoint{
-		Id:       bp.ID,
-		Verified: bp.Verified,
-		Message:  bp.Message,
-		Line:     c.line(bp.Line),
-		Source:   c.source(bp.File),
+	d := dap.Breakpoint{Id: bp.ID, Verified: bp.Verified, Message: bp.Message}
+	if bp.File != "" { // a function that is not there has no place
+		d.Line, d.Source = c.line(bp.Line), c.source(bp.File)
 	}
+	return d
 }
 
 // line is a 1-based line as the client counts.
@@ -95,19 +90,45 @@ func (c *conn) source(file string) *dap.Source {
 	return &dap.Source{Name: baseName(p), Path: p}
 }
 
-type functionBreakpoints struct {
-	Breakpoints []struct {
-		Name string `json:"name"`
-	} `json:"breakpoints"`
+func (c *conn) setFunctionBreakpoints(_ context.Context, args dap.SetFunctionBreakpointsArguments) (dap.SetFunctionBreakpointsResponseBody, error) {
+	var none dap.SetFunctionBreakpointsResponseBody
+	if len(args.Breakpoints) > maxBreakpoints {
+		return none, kindBadArguments.becauseOf(fmt.Sprintf("%d function breakpoints, at most %d are accepted", len(args.Breakpoints), maxBreakpoints))
+	}
+	ask := make([]session.FunctionBreakpoint, len(args.Breakpoints))
+	for i, w := range args.Breakpoints {
+		ask[i] = session.FunctionBreakpoint{Name: strings.TrimSpace(w.Name), When: when(w.Condition, w.HitCondition)}
+	}
+	got, err := c.sess.SetFunctionBreakpoints(ask)
+	if err != nil {
+		return none, sessionError(err, kindBreakpoints)
+	}
+	results, err := c.breakpoints(got, len(ask))
+	return dap.SetFunctionBreakpointsResponseBody{Breakpoints: results}, err
 }
 
-// setFunctionBreakpoints is not advertised, but some clients send it empty.
-func (c *conn) setFunctionBreakpoints(_ context.Context, args functionBreakpoints) (dap.SetFunctionBreakpointsResponseBody, error) {
-	results := make([]dap.Breakpoint, min(len(args.Breakpoints), maxBreakpoints))
-	for i := range results {
-		results[i].Message = "function breakpoints are not supported: set one on the function's first line"
+func (c *conn) setInstructionBreakpoints(_ context.Context, args dap.SetInstructionBreakpointsArguments) (dap.SetInstructionBreakpointsResponseBody, error) {
+	var none dap.SetInstructionBreakpointsResponseBody
+	if len(args.Breakpoints) > maxBreakpoints {
+		return none, kindBadArguments.becauseOf(fmt.Sprintf("%d instruction breakpoints, at most %d are accepted", len(args.Breakpoints), maxBreakpoints))
 	}
-	return dap.SetFunctionBreakpointsResponseBody{Breakpoints: results}, nil
+	ask := make([]session.InstructionBreakpoint, len(args.Breakpoints))
+	for i, w := range args.Breakpoints {
+		addr, err := strconv.ParseUint(w.InstructionReference, 0, 64)
+		if err != nil {
+			return none, kindBadArguments.becauseOf(fmt.Sprintf("instructionReference %q is no address", clip(w.InstructionReference, 64)))
+		}
+		ask[i] = session.InstructionBreakpoint{Addr: addr + uint64(int64(w.Offset)), When: when(w.Condition, w.HitCondition)}
+	}
+	got, err := c.sess.SetInstructionBreakpoints(ask)
+	if err != nil {
+		return none, sessionError(err, kindBreakpoints)
+	}
+	results, err := c.breakpoints(got, len(ask))
+	for i := range results {
+		results[i].InstructionReference = fmt.Sprintf("%#x", ask[i].Addr)
+	}
+	return dap.SetInstructionBreakpointsResponseBody{Breakpoints: results}, err
 }
 
 type exceptionFilters struct {

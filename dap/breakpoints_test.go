@@ -23,7 +23,7 @@ func TestDeprecatedLinesAndZeroBasedLines(t *testing.T) {
 	r, err := b.Do("setBreakpoints", map[string]any{"source": map[string]any{"path": "/src/a.go"}, "lines": []int{9}})
 	must(t, err)
 	bps := r.(*godap.SetBreakpointsResponse).Body.Breakpoints
-	if len(bps) != 1 || bps[0].Line != 9 || !bps[0].Verified || !fake.called("SetBreakpoints /src/a.go[{10}]") {
+	if len(bps) != 1 || bps[0].Line != 9 || !bps[0].Verified || !fake.called("SetBreakpoints /src/a.go[{10 { } }]") {
 		t.Errorf("%+v, calls %v", bps, fake.calls)
 	}
 }
@@ -65,22 +65,16 @@ func breakpoint(line int, more map[string]any) map[string]any {
 
 func TestSetBreakpoints(t *testing.T) {
 	b, set := breakpointBench(t)
-	got := set("/home/me/lib/store.go", breakpoint(2, nil), breakpoint(7, map[string]any{"condition": "id == 1"}),
-		breakpoint(3, nil), breakpoint(8, map[string]any{"logMessage": "x"}), breakpoint(9, map[string]any{"hitCondition": "3"}))
-	if !b.fake.called("SetBreakpoints /build/lib/store.go[{2} {3}]") {
+	got := set("/home/me/lib/store.go", breakpoint(2, map[string]any{"condition": " id == 1 "}), breakpoint(3, map[string]any{"hitCondition": "% 3"}),
+		breakpoint(8, map[string]any{"logMessage": "x {y}"}))
+	if !b.fake.called("SetBreakpoints /build/lib/store.go[{2 {id == 1 } } {3 { % 3} } {8 { } x {y}}]") {
 		t.Errorf("calls: %v", b.fake.calls)
 	}
-	if len(got) != 5 || got[0].Id != 10 || !got[0].Verified || got[0].Line != 3 || got[0].Source.Path != "/home/me/lib/store.go" {
+	if len(got) != 3 || got[0].Id != 10 || !got[0].Verified || got[0].Line != 3 || got[0].Source.Path != "/home/me/lib/store.go" {
 		t.Fatalf("%+v", got)
 	}
-	if got[1].Verified || !strings.Contains(got[1].Message, "conditions are not supported") || got[1].Line != 7 {
-		t.Errorf("conditional: %+v", got[1])
-	}
-	if got[2].Id != 11 || got[2].Verified || got[2].Message != "moved" {
+	if got[1].Id != 11 || got[1].Verified || got[1].Message != "moved" {
 		t.Errorf("results are not in the order asked: %+v", got)
-	}
-	if got[3].Verified || got[4].Verified {
-		t.Errorf("log point and hit condition: %+v", got[3:])
 	}
 
 	if got := set("/build/shop/main.go"); got == nil || len(got) != 0 || !b.fake.called("SetBreakpoints /build/shop/main.go[]") {
@@ -90,10 +84,28 @@ func TestSetBreakpoints(t *testing.T) {
 	if failure(t, err).ID != 1501 {
 		t.Errorf("no path: %v", err)
 	}
-	for _, command := range []string{"setExceptionBreakpoints", "setFunctionBreakpoints"} {
-		if _, err := b.Do(command, map[string]any{"filters": []string{}, "breakpoints": []any{}}); err != nil {
-			t.Errorf("%s: %v", command, err)
-		}
+	if _, err := b.Do("setExceptionBreakpoints", map[string]any{"filters": []string{}}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSetOtherBreakpoints(t *testing.T) {
+	b, _ := breakpointBench(t)
+	r, err := b.Do("setFunctionBreakpoints", map[string]any{"breakpoints": []map[string]any{{"name": " main.f ", "condition": "x", "hitCondition": "3"}}})
+	must(t, err)
+	bps := r.(*godap.SetFunctionBreakpointsResponse).Body.Breakpoints
+	if !b.fake.called("SetFunctionBreakpoints [{main.f {x 3}}]") || len(bps) != 1 || bps[0].Verified || bps[0].Source != nil || bps[0].Message == "" {
+		t.Errorf("%+v, calls %v", bps, b.fake.calls)
+	}
+	r, err = b.Do("setInstructionBreakpoints", map[string]any{"breakpoints": []map[string]any{{"instructionReference": "0x401000", "offset": -16}}})
+	must(t, err)
+	bps = r.(*godap.SetInstructionBreakpointsResponse).Body.Breakpoints
+	if !b.fake.called("SetInstructionBreakpoints [{4198384 { }}]") || len(bps) != 1 || !bps[0].Verified || bps[0].Line != 7 || bps[0].InstructionReference != "0x400ff0" {
+		t.Errorf("%+v, calls %v", bps, b.fake.calls)
+	}
+	_, err = b.Do("setInstructionBreakpoints", map[string]any{"breakpoints": []map[string]any{{"instructionReference": "main"}}})
+	if failure(t, err).ID == 0 {
+		t.Errorf("no address: %v", err)
 	}
 }
 
@@ -112,7 +124,7 @@ func TestSourcesAreFound(t *testing.T) {
 	}
 
 	got = set("/w/api/x.go", breakpoint(5, nil)) // by what the IDE knows of its modules
-	if !got[0].Verified || got[0].Source.Path != "/w/api/x.go" || !b.fake.called("SetBreakpoints example.com/api/x.go[{5}]") {
+	if !got[0].Verified || got[0].Source.Path != "/w/api/x.go" || !b.fake.called("SetBreakpoints example.com/api/x.go[{5 { } }]") {
 		t.Errorf("file of a module: %+v", got)
 	}
 

@@ -49,9 +49,10 @@ var routes = map[string]route{
 	"disconnect":        {handle((*conn).disconnect), anyState},
 	"terminate":         {handle((*conn).terminate), anyState &^ stateEnded},
 
-	"setBreakpoints":          {handle((*conn).setBreakpoints), withSession},
-	"setFunctionBreakpoints":  {handle((*conn).setFunctionBreakpoints), withSession},
-	"setExceptionBreakpoints": {handle((*conn).setExceptionBreakpoints), withSession},
+	"setBreakpoints":            {handle((*conn).setBreakpoints), withSession},
+	"setFunctionBreakpoints":    {handle((*conn).setFunctionBreakpoints), withSession},
+	"setInstructionBreakpoints": {handle((*conn).setInstructionBreakpoints), withSession},
+	"setExceptionBreakpoints":   {handle((*conn).setExceptionBreakpoints), withSession},
 
 	"threads":    {handle((*conn).threads), withSession},
 	"stackTrace": {handle((*conn).stackTrace), withSession},
@@ -171,7 +172,7 @@ var protocolCommands = map[string]bool{
 	"disassemble": true, "exceptionInfo": true, "goto": true, "gotoTargets": true,
 	"loadedSources": true, "locations": true, "modules": true, "readMemory": true,
 	"restart": true, "restartFrame": true, "reverseContinue": true, "setDataBreakpoints": true,
-	"setExpression": true, "setInstructionBreakpoints": true, "setVariable": true, "source": true,
+	"setExpression": true, "setVariable": true, "source": true,
 	"stepBack": true, "stepInTargets": true, "terminateThreads": true, "writeMemory": true,
 }
 

@@ -55,6 +55,11 @@ func (c *conn) translate(ev session.Event) {
 		c.event("breakpoint", dap.BreakpointEventBody{Reason: "changed", Breakpoint: c.breakpoint(ev.Breakpoint)})
 	case session.EventOutput:
 		c.output(ev.Text)
+	case session.EventLogPoint:
+		c.event("output", dap.OutputEventBody{
+			Category: "stdout", Output: fmt.Sprintf("> %s: %s\n", ev.Request.Name(), ev.Text),
+			Source: c.source(ev.Breakpoint.File), Line: c.line(ev.Breakpoint.Line),
+		})
 	case session.EventEnded:
 		c.end(ev.Text)
 	}

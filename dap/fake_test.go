@@ -84,6 +84,24 @@ func (f *fakeSession) SetBreakpoints(file string, want []session.SourceBreakpoin
 	return got, nil
 }
 
+func (f *fakeSession) SetFunctionBreakpoints(want []session.FunctionBreakpoint) ([]session.Breakpoint, error) {
+	err := f.note("SetFunctionBreakpoints ", want)
+	got := make([]session.Breakpoint, len(want))
+	for i := range want {
+		got[i] = session.Breakpoint{ID: i + 1, Message: "no such function"}
+	}
+	return got, err
+}
+
+func (f *fakeSession) SetInstructionBreakpoints(want []session.InstructionBreakpoint) ([]session.Breakpoint, error) {
+	err := f.note("SetInstructionBreakpoints ", want)
+	got := make([]session.Breakpoint, len(want))
+	for i := range want {
+		got[i] = session.Breakpoint{ID: i + 1, File: "/src/a.go", Line: 7, Verified: true}
+	}
+	return got, err
+}
+
 func (f *fakeSession) Requests() []session.Request {
 	f.note("Requests")
 	f.mu.Lock()

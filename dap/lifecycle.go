@@ -12,13 +12,18 @@ import (
 
 // capabilities is what this server really does; a test holds each one against
 // the routes. Left out on purpose: supportsTerminateRequest (terminate is
-// answered, but all it does is detach), conditional and function breakpoints,
-// setVariable, cancel.
+// answered, but all it does is detach), setVariable, cancel.
 var capabilities = dap.Capabilities{
 	SupportsConfigurationDoneRequest: true,
 	SupportsEvaluateForHovers:        true,
 	SupportsClipboardContext:         true,
 	SupportsDelayedStackTraceLoading: true,
+
+	SupportsConditionalBreakpoints:    true,
+	SupportsHitConditionalBreakpoints: true,
+	SupportsLogPoints:                 true,
+	SupportsFunctionBreakpoints:       true,
+	SupportsInstructionBreakpoints:    true,
 }
 
 type initializeArguments struct {

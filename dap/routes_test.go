@@ -35,6 +35,12 @@ var needs = map[string][]string{
 	"supportsEvaluateForHovers":        {"evaluate"},
 	"supportsClipboardContext":         {"evaluate"},
 	"supportsDelayedStackTraceLoading": {"stackTrace"},
+
+	"supportsConditionalBreakpoints":    {"setBreakpoints", "setFunctionBreakpoints"},
+	"supportsHitConditionalBreakpoints": {"setBreakpoints", "setFunctionBreakpoints"},
+	"supportsLogPoints":                 {"setBreakpoints"},
+	"supportsFunctionBreakpoints":       {"setFunctionBreakpoints"},
+	"supportsInstructionBreakpoints":    {"setInstructionBreakpoints"},
 }
 
 func TestCapabilitiesAreHonest(t *testing.T) {

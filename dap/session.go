@@ -19,6 +19,8 @@ type Session interface {
 	SetStopOnEntry(on bool)
 	Start()
 	SetBreakpoints(file string, want []session.SourceBreakpoint) ([]session.Breakpoint, error)
+	SetFunctionBreakpoints(want []session.FunctionBreakpoint) ([]session.Breakpoint, error)
+	SetInstructionBreakpoints(want []session.InstructionBreakpoint) ([]session.Breakpoint, error)
 	Sources() []string
 	SourceLine(pc uint64) (file string, line int, ok bool)
 	Requests() []session.Request

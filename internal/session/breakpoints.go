@@ -3,7 +3,6 @@
 package session
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -16,15 +15,65 @@ import (
 // userBreakpoint is one breakpoint of a session.
 type userBreakpoint struct {
 	pub   Breakpoint
-	asked SourceBreakpoint
-	addrs []uint64 // where its line begins; several if it is inlined or generic
-	err   error    // why it has no address
+	asked asked
+	addrs []uint64 // where it is; several if its line is inlined or generic
+	err   error    // why it cannot be set
+
+	// Delve's view of it, the same one in every request's target, so that hits
+	// are counted over all requests.
+	logical *proc.LogicalBreakpoint
+	log     logMessage // of a log point
 }
+
+// asked is a breakpoint as the IDE asks for it. IDEs replace all of one list at
+// a time: those of a file, of functions, of instructions.
+type asked struct {
+	list     string // the file; functionList, instructionList
+	line     int
+	function string
+	addr     uint64
+	When
+	log string
+}
+
+// Names of the lists that are no files.
+const (
+	functionList    = "\x00functions"
+	instructionList = "\x00instructions"
+)
 
 // SetBreakpoints replaces all breakpoints of file, a path as in the binary, and
 // returns them in the order asked. They are armed in the requests in flight and
 // in every later one.
 func (s *Session) SetBreakpoints(file string, want []SourceBreakpoint) ([]Breakpoint, error) {
+	list := make([]asked, len(want))
+	for i, w := range want {
+		list[i] = asked{list: file, line: w.Line, When: w.When, log: w.LogMessage}
+	}
+	return s.set(file, list)
+}
+
+// SetFunctionBreakpoints is SetBreakpoints for functions, named as Delve does:
+// "main.handle", "(*api).order", "/regular expression/".
+func (s *Session) SetFunctionBreakpoints(want []FunctionBreakpoint) ([]Breakpoint, error) {
+	list := make([]asked, len(want))
+	for i, w := range want {
+		list[i] = asked{list: functionList, function: w.Name, When: w.When}
+	}
+	return s.set(functionList, list)
+}
+
+// SetInstructionBreakpoints is SetBreakpoints for addresses of instructions.
+func (s *Session) SetInstructionBreakpoints(want []InstructionBreakpoint) ([]Breakpoint, error) {
+	list := make([]asked, len(want))
+	for i, w := range want {
+		list[i] = asked{list: instructionList, addr: w.Addr, When: w.When}
+	}
+	return s.set(instructionList, list)
+}
+
+// set replaces the breakpoints of one list.
+func (s *Session) set(owner string, want []asked) ([]Breakpoint, error) {
 	s.e.brain.Lock()
 	defer s.e.brain.Unlock()
 	s.e.mu.Lock()
@@ -34,7 +83,7 @@ func (s *Session) SetBreakpoints(file string, want []SourceBreakpoint) ([]Breakp
 		return nil, ErrEnded
 	}
 	before := s.published()
-	list := s.replace(file, want)
+	list := s.replace(owner, want)
 	s.deal()
 	addrs := s.addresses()
 	s.armed.Store(&addrs)
@@ -44,7 +93,7 @@ func (s *Session) SetBreakpoints(file string, want []SourceBreakpoint) ([]Breakp
 		result[i] = b.pub
 	}
 	for _, b := range s.breakpoints {
-		if old, ok := before[b.pub.ID]; ok && old != b.pub && b.pub.File != file {
+		if old, ok := before[b.pub.ID]; ok && old != b.pub && b.asked.list != owner {
 			s.queue.put(Event{Kind: EventBreakpoint, Breakpoint: b.pub})
 		}
 	}
@@ -74,92 +123,50 @@ func (s *Session) inFlight() []*request {
 	return list
 }
 
-// replace makes want the breakpoints of file. One that was there already keeps
-// its id and its place in the order.
-func (s *Session) replace(file string, want []SourceBreakpoint) []*userBreakpoint {
+// replace makes want the breakpoints of a list. One that was there already keeps
+// its id, its hits and its place in the order.
+func (s *Session) replace(owner string, want []asked) []*userBreakpoint {
 	old := slices.Clone(s.breakpoints)
 	s.breakpoints = slices.DeleteFunc(s.breakpoints, func(b *userBreakpoint) bool {
-		return b.pub.File == file && !slices.Contains(want, b.asked)
+		return b.asked.list == owner && !slices.Contains(want, b.asked)
 	})
 	list := make([]*userBreakpoint, 0, len(want))
 	for _, w := range want {
-		i := slices.IndexFunc(old, func(b *userBreakpoint) bool { return b.pub.File == file && b.asked == w })
+		i := slices.IndexFunc(old, func(b *userBreakpoint) bool { return b.asked == w })
 		if i >= 0 {
 			list = append(list, old[i])
 			continue
 		}
 		s.lastID++
-		b := &userBreakpoint{asked: w, pub: Breakpoint{ID: s.lastID, File: file, Line: w.Line}}
-		s.locate(b)
+		b := s.newBreakpoint(s.lastID, w)
 		s.breakpoints = append(s.breakpoints, b)
 		list = append(list, b)
 	}
 	return list
 }
 
-// locate finds the addresses of b from the symbols alone.
-func (s *Session) locate(b *userBreakpoint) {
-	addrs, err := proc.FindFileLocation(s.e.symbols, b.pub.File, b.asked.Line)
-	if err != nil {
-		var notFound *proc.ErrCouldNotFindLine
-		switch {
-		case !errors.As(err, &notFound):
-			b.err = err
-		case slices.Contains(s.e.bi.Sources, b.pub.File):
-			b.err = fmt.Errorf("line %d has no code in this binary: choose a line with a statement", b.asked.Line)
-		default:
-			b.err = fmt.Errorf("%s is not among the source files of this binary: check substitutePath", b.pub.File)
-		}
-		return
-	}
-	if len(addrs) == 0 {
-		// Delve leaves out compiler-made wrappers, but a small method that is
-		// only used as a value lives inlined in its wrapper and nowhere else.
-		addrs = s.firstInEachFunction(b.pub.File, b.asked.Line)
-	}
-	if len(addrs) == 0 {
-		b.err = fmt.Errorf("the compiler left no code for line %d in this binary: choose another line", b.asked.Line)
-		return
-	}
-	b.addrs = addrs
-	if file, line, fn := s.e.bi.PCToLine(addrs[0]); fn != nil && file == b.pub.File {
-		b.pub.Line = line
-	}
-}
-
-// firstInEachFunction finds the lowest address of a line in every function that
-// has code for it.
-func (s *Session) firstInEachFunction(file string, line int) []uint64 {
-	bi := s.e.bi
-	first := make(map[uint64]uint64) // by function
-	for _, pc := range bi.AllPCsForFileLines(file, []int{line})[line] {
-		fn := bi.PCToFunc(pc)
-		if fn == nil {
-			continue
-		}
-		if old, ok := first[fn.Entry]; !ok || pc < old {
-			first[fn.Entry] = pc
-		}
-	}
-	return slices.Sorted(maps.Values(first))
-}
-
 // deal gives the hardware breakpoints of a thread to the breakpoints, first
 // come, first served; a breakpoint gets all the addresses it needs or none.
 func (s *Session) deal() {
-	var used []uint64
+	used := make(map[uint64]int) // address: whose
 	for _, b := range s.breakpoints {
 		b.pub.Verified, b.pub.Message = false, ""
 		if b.err != nil {
 			b.pub.Message = b.err.Error()
 			continue
 		}
-		need := slices.DeleteFunc(slices.Clone(b.addrs), func(a uint64) bool { return slices.Contains(used, a) })
-		if left := live.HardwareSlots - len(used); len(need) > left {
-			b.pub.Message = fmt.Sprintf("needs %d of the %d hardware breakpoints of a thread, and %d are free: remove or disable another breakpoint", len(need), live.HardwareSlots, left)
+		if i := slices.IndexFunc(b.addrs, func(a uint64) bool { return used[a] != 0 }); i >= 0 {
+			// Delve has one condition and one count for an address.
+			b.pub.Message = fmt.Sprintf("breakpoint %d is at the same place: remove one of the two", used[b.addrs[i]])
 			continue
 		}
-		used = append(used, need...)
+		if left := live.HardwareSlots - len(used); len(b.addrs) > left {
+			b.pub.Message = fmt.Sprintf("needs %d of the %d hardware breakpoints of a thread, and %d are free: remove or disable another breakpoint", len(b.addrs), live.HardwareSlots, left)
+			continue
+		}
+		for _, a := range b.addrs {
+			used[a] = b.pub.ID
+		}
 		b.pub.Verified = true
 	}
 }
@@ -190,7 +197,13 @@ func (r *request) syncBreakpoints() {
 		return // it is just ending
 	}
 	want := make(map[uint64]int)
+	if t.Breakpoints().Logical == nil {
+		t.Breakpoints().Logical = make(map[int]*proc.LogicalBreakpoint)
+	}
+	logical := t.Breakpoints().Logical
+	maps.DeleteFunc(logical, func(id int, _ *proc.LogicalBreakpoint) bool { return id > 0 })
 	for _, b := range r.session.verified() {
+		logical[b.pub.ID] = b.logical
 		for _, a := range b.addrs {
 			want[a] = b.pub.ID
 		}

@@ -33,7 +33,7 @@ func (r *request) begin(fr *live.Frozen) outcome {
 		r.proc.Show()
 		return r.judge(StopPause, nil)
 	}
-	return r.judge(StopBreakpoint, r.group.Continue()) // shown the stop that it is at
+	return r.judge(StopBreakpoint, r.passLogPoints(r.group.Continue())) // shown the stop that it is at
 }
 
 // move carries out cmd on a frozen request.
@@ -51,7 +51,7 @@ func (r *request) move(cmd command) outcome {
 	case commandStepOut:
 		err = r.group.StepOut()
 	}
-	return r.judge(StopStep, err)
+	return r.judge(StopStep, r.passLogPoints(err))
 }
 
 // enterHandler takes a request that has just entered the first function of the
@@ -239,15 +239,10 @@ const notYetTries = 20
 // of the parked goroutine at address g will go on.
 func (r *request) returnAddress(g uint64) (addr uint64, where string, err error) {
 	any := r.group // any target of the process can unwind
-	if any == nil && len(r.e.spare) == 0 {
-		t, err := r.e.newTarget()
-		if err != nil {
+	if any == nil {
+		if any, err = r.e.anyTarget(); err != nil {
 			return 0, "", err
 		}
-		r.e.spare = append(r.e.spare, t)
-	}
-	if any == nil {
-		any = r.e.spare[len(r.e.spare)-1].group
 	}
 	parked, err := backend.Parked(any.Selected, r.e.backendConfig(), g)
 	if err != nil {

@@ -20,7 +20,11 @@ type target struct {
 func (e *Engine) newTarget() (target, error) {
 	p := backend.New(e.backendConfig())
 	grp, err := p.Target()
-	return target{p, grp}, err
+	if err != nil {
+		return target{}, err
+	}
+	grp.KeepSteppingBreakpoints = proc.TracepointKeepsSteppingBreakpoints // log points end no step
+	return target{p, grp}, nil
 }
 
 // bindTarget gives r, which froze for the first time at fr, a target. Called

@@ -64,9 +64,29 @@ func (r Request) Name() string {
 	return r.Method + " " + what + " from " + r.Client.String()
 }
 
+// When says when a request stops at a breakpoint that it reaches.
+type When struct {
+	Condition    string // an expression that must be true; empty: always
+	HitCondition string // "3", "> 3", "% 5", of the hits of all requests for which Condition was true; empty: all
+}
+
 // SourceBreakpoint is a breakpoint as the IDE asks for it.
 type SourceBreakpoint struct {
 	Line int // 1-based
+	When
+	LogMessage string // what to log instead of stopping: "total {order.Total}"
+}
+
+// FunctionBreakpoint is one at the first line of functions.
+type FunctionBreakpoint struct {
+	Name string
+	When
+}
+
+// InstructionBreakpoint is one at an instruction.
+type InstructionBreakpoint struct {
+	Addr uint64
+	When
 }
 
 // Breakpoint is a breakpoint as the engine holds it.
@@ -98,6 +118,7 @@ const (
 	EventExited                          // it is done and no longer debugged
 	EventBreakpoint                      // Breakpoint changed (became verified or unverified)
 	EventOutput                          // Text for the debug console
+	EventLogPoint                        // Request passed the log point Breakpoint; Text is its message
 	EventEnded                           // the session is over (expiry, agent stopping, process gone); Text says why. The last event
 )
 

@@ -36,6 +36,11 @@ type asked struct {
 	log string
 }
 
+// conditional says whether a request may pass b.
+func (b *userBreakpoint) conditional() bool {
+	return b.asked.When != When{} || b.asked.log != ""
+}
+
 // Names of the lists that are no files.
 const (
 	functionList    = "\x00functions"
@@ -148,24 +153,27 @@ func (s *Session) replace(owner string, want []asked) []*userBreakpoint {
 // deal gives the hardware breakpoints of a thread to the breakpoints, first
 // come, first served; a breakpoint gets all the addresses it needs or none.
 func (s *Session) deal() {
-	used := make(map[uint64]int) // address: whose
+	used := make(map[uint64]*userBreakpoint) // by address
 	for _, b := range s.breakpoints {
 		b.pub.Verified, b.pub.Message = false, ""
 		if b.err != nil {
 			b.pub.Message = b.err.Error()
 			continue
 		}
-		if i := slices.IndexFunc(b.addrs, func(a uint64) bool { return used[a] != 0 }); i >= 0 {
-			// Delve has one condition and one count for an address.
-			b.pub.Message = fmt.Sprintf("breakpoint %d is at the same place: remove one of the two", used[b.addrs[i]])
+		// Delve has one condition and one count for an address.
+		if i := slices.IndexFunc(b.addrs, func(a uint64) bool {
+			return used[a] != nil && (used[a].conditional() || b.conditional())
+		}); i >= 0 {
+			b.pub.Message = fmt.Sprintf("breakpoint %d is at the same place, and one of them has a condition or logs: remove one of the two", used[b.addrs[i]].pub.ID)
 			continue
 		}
-		if left := live.HardwareSlots - len(used); len(b.addrs) > left {
-			b.pub.Message = fmt.Sprintf("needs %d of the %d hardware breakpoints of a thread, and %d are free: remove or disable another breakpoint", len(b.addrs), live.HardwareSlots, left)
+		need := slices.DeleteFunc(slices.Clone(b.addrs), func(a uint64) bool { return used[a] != nil })
+		if left := live.HardwareSlots - len(used); len(need) > left {
+			b.pub.Message = fmt.Sprintf("needs %d of the %d hardware breakpoints of a thread, and %d are free: remove or disable another breakpoint", len(need), live.HardwareSlots, left)
 			continue
 		}
-		for _, a := range b.addrs {
-			used[a] = b.pub.ID
+		for _, a := range need {
+			used[a] = b
 		}
 		b.pub.Verified = true
 	}

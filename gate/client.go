@@ -81,7 +81,7 @@ func (p *proxies) client(r *http.Request) (netip.Addr, string) {
 
 // clientFrom finds the client of other requests.
 func (p *proxies) clientFrom(peer string, h Header) (netip.Addr, string) {
-	addr, reason := p.stringPeer(peer)
+	addr, reason := stringPeer(peer)
 	if !p.ask(addr, reason) {
 		return p.direct(addr, reason)
 	}

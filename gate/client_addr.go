@@ -119,15 +119,16 @@ func scan4(s string) (addr uint32, rest string, ok bool) {
 		if v > 9 {
 			return 0, "", false
 		}
-		// No digits after a leading zero, which some systems read as octal.
-		if len(s) > 1 {
+		if len(s) > 2 {
 			if d := uint(s[1] - '0'); d <= 9 && v != 0 {
 				v, n = v*10+d, 2
-				if len(s) > 2 {
-					if d := uint(s[2] - '0'); d <= 9 {
-						v, n = v*10+d, 3
-					}
+				if d := uint(s[2] - '0'); d <= 9 {
+					v, n = v*10+d, 3
 				}
+			}
+		} else if len(s) == 2 {
+			if d := uint(s[1] - '0'); d <= 9 && v != 0 {
+				v, n = v*10+d, 2
 			}
 		}
 		if v > 255 {

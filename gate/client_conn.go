@@ -60,7 +60,7 @@ func (p *proxies) httpPeer(r *http.Request) (netip.Addr, string) {
 		}
 		return rc.peer()
 	}
-	addr, reason := p.stringPeer(r.RemoteAddr)
+	addr, reason := stringPeer(r.RemoteAddr)
 	if reason == reasonUnixPeer {
 		// What looks like a unix socket may be what middleware found in a
 		// header. net/http tells what it really listens on.
@@ -76,8 +76,8 @@ func (p *proxies) httpPeer(r *http.Request) (netip.Addr, string) {
 // stringPeer is the peer that s stands for. Unix sockets are "@" if the client's
 // has no name, as is usual, "@name" if it has an abstract one, or a path
 // (net.UnixAddr.String).
-func (p *proxies) stringPeer(s string) (netip.Addr, string) {
-	if p.unix && s != "" && (s[0] == '@' || s[0] == '/') {
+func stringPeer(s string) (netip.Addr, string) {
+	if s != "" && (s[0] == '@' || s[0] == '/') {
 		return netip.Addr{}, reasonUnixPeer
 	}
 	return parsePeer(s)

@@ -124,10 +124,10 @@ func withPort(s string) bool {
 
 // usable is addr as rules see it, or no address.
 func usable(addr netip.Addr) netip.Addr {
-	if addr = addr.Unmap(); addr.Zone() != "" || addr.IsUnspecified() {
+	if addr.Zone() != "" || addr.Unmap().IsUnspecified() {
 		return netip.Addr{}
 	}
-	return addr
+	return addr.Unmap()
 }
 
 func TestClientDoesNotAllocate(t *testing.T) {

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"net/netip"
-	"strings"
 	"unsafe"
 )
 
@@ -198,6 +197,14 @@ func tokenLen(s string) int {
 	return len(s)
 }
 
+// tokenBytes has a bit for each byte of a token.
+const tokenBytes = 0 |
+	(1<<10-1)<<'0' | (1<<26-1)<<'A' | (1<<26-1)<<'a' |
+	1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' | 1<<'+' |
+	1<<'-' | 1<<'.' | 1<<'^' | 1<<'_' | 1<<'`' | 1<<'|' | 1<<'~'
+
 func isTokenByte(c byte) bool {
-	return c-'0' <= 9 || c|0x20 >= 'a' && c|0x20 <= 'z' || c > ' ' && strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+	// One of the shifts is by 64 or more, which gives 0; both are for bytes
+	// beyond ASCII.
+	return uint64(1)<<c&(tokenBytes&(1<<64-1))|uint64(1)<<(c-64)&(tokenBytes>>64) != 0
 }

@@ -11,14 +11,14 @@ const (
 	SourceNoProxies SourceReason = "needs trusted proxies"
 
 	// SourceMissing: somebody is trusted, but nothing that they say.
-	SourceMissing SourceReason = "missing"
+	SourceMissing SourceReason = "is missing"
 
 	// SourceInvalidName: not a token as RFC 9110 section 5.1 wants it.
-	SourceInvalidName SourceReason = "not a valid header name"
+	SourceInvalidName SourceReason = "is not a valid header name"
 
-	// SourceList: the header is a list, or a part of one that no proxy vouches
-	// for, and cannot be read as a single address.
-	SourceList SourceReason = "not a header with a single address"
+	// SourceList: the header is a list, to which proxies append, or a copy of
+	// one that the client sent.
+	SourceList SourceReason = "is not a header with a single address"
 )
 
 // SourceError reports that the client cannot be found in the way a [Config]
@@ -34,7 +34,7 @@ func (e *SourceError) Error() string {
 	hint := ""
 	switch e.Reason {
 	case SourceMissing:
-		what = " is"
+		what = ""
 		hint = ": say in which header the trusted proxies name the client, or trust none"
 	case SourceNoProxies:
 		hint = ": name in TrustedProxies who may send it, since clients can send it too"

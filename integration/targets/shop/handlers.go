@@ -110,7 +110,7 @@ func square(n int) int {
 	return n * n //bp:square
 }
 
-// whoami tells which address the gate takes the client for.
+// whoami tells which address the gate takes the client for, and why.
 func (a *api) whoami(w http.ResponseWriter, r *http.Request) {
 	client := a.gate.Client(r)
 	answer := map[string]string{"addr": "", "reason": client.Reason} //bp:whoami

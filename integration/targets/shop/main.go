@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,10 +26,19 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
 	gcEvery := flag.Duration("gc", 0, "run the garbage collector at this `interval`; 0 leaves it to the runtime")
+	proxies := flag.String("trusted-proxies", "", "`prefixes` of the proxies whose -client-ip-header is believed, with commas between them")
+	header := flag.String("client-ip-header", "", "`name` of the header in which they send the client's address: X-Forwarded-For, Forwarded, or one with a single address; without it the client is the peer")
 	flag.Parse()
+	g, err := newGate(*proxies, *header)
+	if err != nil {
+		for _, mistake := range strings.Split(err.Error(), "\n") {
+			fmt.Fprintln(os.Stderr, "shop:", mistake)
+		}
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := run(ctx, *addr, *gcEvery); err != nil {
+	if err := run(ctx, g, *addr, *gcEvery); err != nil {
 		fmt.Fprintln(os.Stderr, "shop:", err)
 		os.Exit(1)
 	}
@@ -36,12 +46,8 @@ func main() {
 
 // run serves until ctx is done, then lets the requests in flight finish for at
 // most five seconds.
-func run(ctx context.Context, addr string, gcEvery time.Duration) error {
+func run(ctx context.Context, g *gate.Gate, addr string, gcEvery time.Duration) error {
 	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	g, err := gate.New(gate.Config{})
 	if err != nil {
 		return err
 	}

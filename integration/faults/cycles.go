@@ -112,7 +112,9 @@ func (t *trial) usages(a *harness.Agent) (service, agent usage, err error) {
 	}
 	service.goroutines = stats.Goroutines
 	if a != nil {
-		agent, err = usageOf(a.PID)
+		if agent, err = usageOf(a.PID); err == nil {
+			agent.goroutines, err = harness.Goroutines(a.PID)
+		}
 	}
 	return
 }

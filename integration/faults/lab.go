@@ -28,6 +28,8 @@ type row struct {
 	// ends: the fault ends the service, so each trial has its own, and the
 	// trial itself judges the service.
 	ends bool
+	// needs, if not nil, says why the row cannot be run on this machine.
+	needs func() error
 }
 
 // errNotProvoked is wrapped by the error of a trial whose fault did not happen:
@@ -77,10 +79,14 @@ type result struct {
 	took                          time.Duration
 	figures                       []string // what the trials measured, at worst
 	first                         error
+	notRun                        error // why the row did not run at all
 }
 
 // line is the result for a person.
 func (r result) line() string {
+	if r.notRun != nil {
+		return fmt.Sprintf("%-12s not run: %v", r.row.name, r.notRun)
+	}
 	text := fmt.Sprintf("%-12s %3d trials, %d failures, failure rate below %.2g %% (95 %%), %v",
 		r.row.name, r.trials, r.failures, 100*upperBound(r.failures, r.trials), r.took.Round(time.Second))
 	if r.notProvoked > 0 {
@@ -97,6 +103,10 @@ func table(results []result) string {
 	var b strings.Builder
 	b.WriteString("| row | fault | trials | failures | 95 % upper bound | measured |\n|---|---|---|---|---|---|\n")
 	for _, r := range results {
+		if r.notRun != nil {
+			fmt.Fprintf(&b, "| `%s` | %s | 0 | | | not run: %v |\n", r.row.name, r.row.what, r.notRun)
+			continue
+		}
 		fmt.Fprintf(&b, "| `%s` | %s | %d | %d | %.2g %% | %s |\n", r.row.name, r.row.what,
 			r.trials, r.failures, 100*upperBound(r.failures, r.trials), strings.Join(r.figures, "; "))
 	}
@@ -106,6 +116,11 @@ func table(results []result) string {
 // run runs the trials of a row, from the first-th on.
 func (l *lab) run(r row, first, trials int) result {
 	res := result{row: r}
+	if r.needs != nil {
+		if res.notRun = r.needs(); res.notRun != nil {
+			return res
+		}
+	}
 	began := time.Now()
 	g := &rig{lab: l, row: r, worst: make(map[string]time.Duration), times: make(map[string]int), most: make(map[string]int64)}
 	defer g.stop()

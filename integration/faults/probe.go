@@ -20,7 +20,8 @@ type prober struct {
 	mu    sync.Mutex
 	worst time.Duration
 	asked int
-	late  int // answers that took longer than lateAfter
+	self  time.Duration // the longest by which it asked late itself: what the machine alone holds up
+	late  int           // answers that took longer than lateAfter
 	err   error
 }
 
@@ -35,11 +36,12 @@ func (t *trial) probe(path string, every time.Duration) *prober {
 	p.asking.Go(func() {
 		tick := time.NewTicker(every)
 		defer tick.Stop()
-		for {
+		for last := time.Now(); ; last = time.Now() {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
+				p.self = max(p.self, time.Since(last)-every)
 				p.asking.Go(func() {
 					began := time.Now()
 					r := client.Get(context.Background(), path)

@@ -47,6 +47,12 @@ func (t *trial) enter(s state, args ...string) (*harness.Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, err = t.bring(a, s)
+	return a, err
+}
+
+// bring brings an agent that is ready into a state, with an IDE of its own.
+func (t *trial) bring(a *harness.Agent, s state) (*daptest.Client, error) {
 	c, err := t.dial(a)
 	if err != nil {
 		return nil, err
@@ -67,7 +73,7 @@ func (t *trial) enter(s state, args ...string) (*harness.Agent, error) {
 		return nil, err
 	}
 	pause(t.between(0, 400*time.Millisecond))
-	return a, nil
+	return c, nil
 }
 
 // freeze makes a session and freezes one request.

@@ -36,6 +36,12 @@ func StartAgent(binary string, pid int, args ...string) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	return AwaitAgent(p)
+}
+
+// AwaitAgent waits until an agent that was just started is ready; it kills one
+// that does not get there.
+func AwaitAgent(p *Process) (*Agent, error) {
 	const ready = "listening on "
 	line, err := p.Stdout.WaitLine(ready, startTimeout)
 	if err != nil {

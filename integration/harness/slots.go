@@ -63,16 +63,7 @@ func SlotsFree(pid int) error {
 }
 
 func boardAddress(f *elf.File) (uint64, error) {
-	symbols, err := f.Symbols()
-	if err != nil {
-		return 0, fmt.Errorf("harness: %w", err)
-	}
-	for _, s := range symbols {
-		if s.Name == "github.com/remotedbg/remotedbg/gate.theBoard" {
-			return s.Value, nil
-		}
-	}
-	return 0, errors.New("harness: the binary has no board")
+	return symbolIn(f, "github.com/remotedbg/remotedbg/gate.theBoard")
 }
 
 // slotStates returns the offset in the board of the state word of every slot.

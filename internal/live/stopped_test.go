@@ -42,10 +42,14 @@ func TestStoppedFor(t *testing.T) {
 	}
 	<-hangs
 	eventually(t, "the stop is seen to last", func() bool { return r.StoppedFor() > long })
+	eventually(t, "it is seen from outside, too", func() bool { return r.Look() >= 3 })
 	close(release)
 	r.frozen(t)
 	began := time.Now()
 	eventually(t, "the request has been frozen for a while", func() bool { return time.Since(began) > 2*long })
+	if n := r.Look(); n != 0 {
+		t.Errorf("while frozen the thread is seen in a stop, %d times", n)
+	}
 	if d := r.StoppedFor(); d > long {
 		t.Errorf("while frozen the thread counts as stopped for %v", d)
 	}

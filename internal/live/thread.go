@@ -147,6 +147,9 @@ type Thread struct {
 	// taken that the tracee is in; 0 while it runs.
 	stopTaken atomic.Int64
 	stopTotal atomic.Int64 // ns of the stops that are over
+	// listening: stopped along with its whole process (job control).
+	listening atomic.Bool
+	seen      seen // used by whoever calls Look only
 
 	mu   sync.Mutex
 	mail mail

@@ -209,6 +209,7 @@ func (t *Thread) groupStop(sig unix.Signal) error {
 	if sig == unix.SIGTRAP {
 		return t.lost(ptrace(t.resumed, t.tid, 0))
 	}
+	t.listening.Store(true)
 	return t.lost(ptrace(unix.PTRACE_LISTEN, t.tid, 0))
 }
 

@@ -5,21 +5,28 @@ package session
 import (
 	"fmt"
 	"time"
+
+	"github.com/remotedbg/remotedbg/internal/live"
 )
 
 // stuckAfter is how long a thread of the service may be in one ptrace-stop
 // before the agent counts as hung. Stops take microseconds; this allows for a
 // machine that is busy, and with the watchdog's 500 ms it keeps what a hung
 // agent can cost the service under a second.
-const stuckAfter = 250 * time.Millisecond
+const stuckAfter = 100 * time.Millisecond
+
+// stuckLooks is the same for a stop that the tracing goroutine has not even
+// taken, in looks at the thread from outside: one each beat, so that the stop
+// has lasted for 100 to 200 ms.
+const stuckLooks = 2
 
 // beat gives the two signs of life: on the board, by which a frozen request
 // judges whether the agent has died, and to the watchdog, which is to act when
 // the agent still runs but does not serve the threads that it traces.
 func (w *watcher) beat() error {
 	err := w.e.board.Beat()
-	tid, stopped := w.e.longestStop()
-	if stopped < stuckAfter {
+	tid, stopped, stuck := w.e.longestStop()
+	if !stuck {
 		w.stuck = false
 		w.e.cfg.Beat()
 		return err
@@ -45,16 +52,25 @@ func (w *watcher) beatUntilDone() {
 	}
 }
 
-// longestStop finds the thread that has been in its ptrace-stop for longest.
-func (e *Engine) longestStop() (tid int, stopped time.Duration) {
+// longestStop finds the thread that has been in its ptrace-stop for longest, and
+// says whether that is too long.
+func (e *Engine) longestStop() (tid int, stopped time.Duration, stuck bool) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	threads := make([]*live.Thread, 0, len(e.requests))
 	for _, r := range e.requests {
-		if d := r.thread.StoppedFor(); d > stopped {
-			tid, stopped = r.thread.TID(), d
+		threads = append(threads, r.thread)
+	}
+	e.mu.Unlock()
+	for _, t := range threads {
+		d := t.StoppedFor()
+		if t.Look() >= stuckLooks {
+			d = max(d, stuckAfter)
+		}
+		if d > stopped {
+			tid, stopped = t.TID(), d
 		}
 	}
-	return tid, stopped
+	return tid, stopped, stopped >= stuckAfter
 }
 
 // stoppedEvery is how often the time that threads were stopped is told.

@@ -34,9 +34,10 @@ type Guard struct {
 	done chan struct{} // closed when the watchdog has been reaped
 	err  error         // of Wait; valid then
 
-	mu     sync.Mutex
-	closed bool
-	sock   int // valid unless closed
+	mu         sync.Mutex
+	closed     bool
+	sock       int // valid unless closed
+	unanswered int // beats since its last echo
 }
 
 // Start starts a watchdog of the calling process, the agent, which debugs the
@@ -140,19 +141,31 @@ func (g *Guard) awaitReady() error {
 
 var errEnded = errors.New("no word from it")
 
-// Beat says that the agent lives and serves what it traces. It does not block.
+// Beat says that the agent lives and serves what it traces, and looks whether the
+// watchdog lives. It does not block.
 func (g *Guard) Beat() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
 		return
 	}
+	var echoes [64]byte
+	if n, _, err := unix.Recvfrom(g.sock, echoes[:], unix.MSG_DONTWAIT); err == nil && n > 0 {
+		g.unanswered = 0
+	}
 	err := unix.Sendto(g.sock, []byte{byteBeat}, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
-	if errors.Is(err, unix.EAGAIN) {
-		// It has not read for half a minute: a stopped watchdog is none.
+	if g.unanswered++; g.unanswered > mostUnanswered || errors.Is(err, unix.EAGAIN) {
+		// A stopped watchdog is none: Done is closed, and the agent ends.
 		_ = g.cmd.Process.Kill()
 	}
 }
+
+// mostUnanswered beats, of which there is one each tick, may be without an echo
+// before the watchdog counts as hung: 2 s. It is not less, since on a busy
+// machine a process that sleeps may be woken up more than a second late. They are
+// counted, as the watchdog counts silence, so that time in which this process was
+// suspended itself is not held against the watchdog.
+const mostUnanswered = 20
 
 // Done is closed when the watchdog has ended. Unless Close was called, it was
 // killed, and the agent should let go of everything and end.

@@ -29,6 +29,7 @@ type conn struct {
 	paths   pathMap
 	sources sourceIndex // of the binary; made at the first breakpoint
 	handles *handles
+	stops   stopQueue
 
 	after []func() // what the running handler wants done after its response
 }

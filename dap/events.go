@@ -34,23 +34,23 @@ func (c *conn) translate(ev session.Event) {
 	case session.EventStarted:
 		c.event("thread", dap.ThreadEventBody{Reason: "started", ThreadId: int(id)})
 	case session.EventStopped:
-		c.handles.reset(id)
-		c.event("stopped", stoppedBody{
-			Reason:           string(ev.Reason),
-			Description:      describeStop(ev),
-			ThreadID:         int(id),
-			Text:             ev.Request.Name(),
-			HitBreakpointIDs: ev.BreakpointIDs,
-		})
+		if !c.holdBack(ev) {
+			c.showStop(ev)
+		}
 	case session.EventContinued:
 		c.handles.reset(id)
 		if ev.Text != "" {
 			c.output(fmt.Sprintf("remotedbg: %s goes on: %s", ev.Request.Name(), ev.Text))
 		}
-		c.event("continued", continuedBody{ThreadID: int(id)})
+		if !c.wasWaiting(id) {
+			c.event("continued", continuedBody{ThreadID: int(id)})
+		}
+		c.showNext(id)
 	case session.EventExited:
 		c.handles.reset(id)
+		c.wasWaiting(id)
 		c.event("thread", dap.ThreadEventBody{Reason: "exited", ThreadId: int(id)})
+		c.showNext(id)
 	case session.EventBreakpoint:
 		c.event("breakpoint", dap.BreakpointEventBody{Reason: "changed", Breakpoint: c.breakpoint(ev.Breakpoint)})
 	case session.EventOutput:
@@ -63,6 +63,18 @@ func (c *conn) translate(ev session.Event) {
 	case session.EventEnded:
 		c.end(ev.Text)
 	}
+}
+
+// showStop tells the client that a request is stopped.
+func (c *conn) showStop(ev session.Event) {
+	c.handles.reset(ev.Request.ID)
+	c.event("stopped", stoppedBody{
+		Reason:           string(ev.Reason),
+		Description:      describeStop(ev),
+		ThreadID:         int(ev.Request.ID),
+		Text:             ev.Request.Name(),
+		HitBreakpointIDs: ev.BreakpointIDs,
+	})
 }
 
 // describeStop is the text a client shows beside the thread.

@@ -54,6 +54,7 @@ type attachArguments struct {
 	Mode           string           `json:"mode"`
 	StopOnEntry    bool             `json:"stopOnEntry"`
 	SubstitutePath []substituteRule `json:"substitutePath"`
+	QueueStops     bool             `json:"queueStops"` // ours: one stop at a time, see stopQueue
 
 	// Guess is what VS Code knows of the user's directories.
 	Guess struct {
@@ -82,6 +83,7 @@ func (c *conn) attach(_ context.Context, args attachArguments) (empty, error) {
 		return empty{}, sessionError(err, kindAttach)
 	}
 	c.sess, c.events, c.paths = sess, sess.Events(), paths
+	c.stops.on = args.QueueStops || c.cfg.QueueStops
 	c.state = stateAttached
 	sess.SetStopOnEntry(args.StopOnEntry)
 	// Only now: breakpoints, which `initialized` asks for, need the session.

@@ -19,6 +19,10 @@ type Config struct {
 	// has it. See [ForEngine].
 	NewSession func() (Session, error)
 
+	// QueueStops shows every client one stopped request at a time, as if it had
+	// asked for that with the attach argument queueStops.
+	QueueStops bool
+
 	// Log takes one line of progress for the operator. It may be nil, and is
 	// called from any goroutine.
 	Log func(string)

@@ -21,7 +21,11 @@ type continueBody struct {
 }
 
 func (c *conn) resume(_ context.Context, args threadArguments) (continueBody, error) {
-	return continueBody{}, c.move(args, Session.Continue)
+	if err := c.move(args, Session.Continue); err != nil {
+		return continueBody{}, err
+	}
+	c.afterReply(func() { c.showNext(session.RequestID(args.ThreadID)) })
+	return continueBody{}, nil
 }
 
 func (c *conn) next(_ context.Context, args threadArguments) (empty, error) {

@@ -24,7 +24,7 @@ type attachFlags struct {
 	pid, name, method, path, duration, listen string
 	allow, headers                            []string
 	budgets                                   budgetFlags
-	requireToken, whoami                      bool
+	requireToken, whoami, queueStops          bool
 	given                                     func(flag string) bool // whether it was typed; nil: none was
 }
 
@@ -44,6 +44,7 @@ type attachOptions struct {
 	budgets  budgets
 
 	requireToken bool
+	queueStops   bool
 	whoami       bool // only show addresses: allow and what follows it is empty
 }
 
@@ -100,6 +101,7 @@ Exit codes: 0 ended as asked (time over, signal), 1 refused or failed,
 	flags.StringVar(&f.duration, "for", defaultFor, "`DURATION`, at most "+formatDuration(maxFor))
 	flags.StringVar(&f.listen, "listen", defaultListen, "loopback `ADDRESS` to serve the IDE on; port 0 takes a free one")
 	flags.BoolVar(&f.requireToken, "require-token", false, "only requests that carry the token which is printed")
+	flags.BoolVar(&f.queueStops, "queue-stops", false, "show the IDE one stopped request at a time, the next one when that continues (nvim-dap)")
 	flags.BoolVar(&f.whoami, "whoami", false, "only show which client addresses the gate finds, and why")
 	f.budgets.register(flags)
 	return cmd
@@ -117,7 +119,7 @@ func (f attachFlags) check() (attachOptions, error) {
 		}
 		return o, nil
 	}
-	o.requireToken = f.requireToken
+	o.requireToken, o.queueStops = f.requireToken, f.queueStops
 	o.allow = parseAllow(f.allow, &ms)
 	o.method = checkMethod(f.method, &ms)
 	o.path = f.path
@@ -156,7 +158,7 @@ const whoamiFor = "60s"
 // checkWhoami refuses flags that would do nothing beside --whoami.
 func (f attachFlags) checkWhoami(ms *mistakes) time.Duration {
 	duration := whoamiFor
-	for _, flag := range []string{"allow", "method", "path", "header", "listen", "require-token", "max-hold", "max-frozen", "stall-guard"} {
+	for _, flag := range []string{"allow", "method", "path", "header", "listen", "require-token", "queue-stops", "max-hold", "max-frozen", "stall-guard"} {
 		if f.given != nil && f.given(flag) {
 			ms.add("leave --"+flag+" away, or --whoami", "--%s has no use beside --whoami, which stops nothing", flag)
 		}

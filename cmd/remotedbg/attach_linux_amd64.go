@@ -69,7 +69,7 @@ func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) erro
 		}
 		return err // a session.Refusal, which has its hint
 	}
-	return serve(ctx, engine, guard, target, listener, progress, stdout, o.requireToken)
+	return serve(ctx, engine, guard, target, listener, progress, stdout, o)
 }
 
 // stallGuard is the session's number for the flag's.
@@ -81,9 +81,9 @@ func stallGuard(b budgets) int {
 }
 
 // serve runs the DAP server on listener until engine, guard or ctx ends.
-func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, target *process, listener net.Listener, progress *progress, stdout io.Writer, tokens bool) error {
+func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, target *process, listener net.Listener, progress *progress, stdout io.Writer, o attachOptions) error {
 	defer engine.Close("the agent is stopping")
-	server, err := dap.NewServer(dap.Config{NewSession: dap.ForEngine(engine), Log: progress.log})
+	server, err := dap.NewServer(dap.Config{NewSession: dap.ForEngine(engine), QueueStops: o.queueStops, Log: progress.log})
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, t
 	if _, err := fmt.Fprintf(stdout, "listening on %s (DAP)\n", listener.Addr()); err != nil {
 		return fmt.Errorf("tell the address on stdout: %w", err)
 	}
-	if tokens {
+	if o.requireToken {
 		if err := tellToken(engine, stdout); err != nil {
 			return err
 		}

@@ -2,7 +2,8 @@
 # and, for the tests of the IDE clients, node; the rest comes through the Go
 # module proxy and npm when it is first needed.
 
-MODULES := . gate middleware integration integration/targets
+ADAPTERS := $(addprefix middleware/,adaptertest chi connect echo echov5 fiber gin grpc proxyproto)
+MODULES := . gate middleware $(ADAPTERS) integration integration/targets integration/frameworks integration/clientip
 
 # Pinned: a linter that changes by itself breaks commits that were fine.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -10,13 +11,14 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The oldest Go that a service may be built with.
 OLDEST_GO := go1.24.13
 
-.PHONY: help demo test bench faults lint install
+.PHONY: help demo test bench faults compare-clientip lint install
 
 help:
 	@echo 'make demo         freeze one request of an example service under load (KEEP=1: leave it running)'
 	@echo 'make test         all tests of all modules'
 	@echo 'make bench        what a frozen request costs the others, and latencies'
 	@echo 'make faults       the debugger killed, stopped and confused at random moments (about an hour; ROW=kill TRIALS=40: less)'
+	@echo 'make compare-clientip  what other libraries take for the client address, row by row'
 	@echo 'make lint         gofmt, vet, cross builds, staticcheck'
 	@echo 'make install      go install of the remotedbg command'
 
@@ -34,6 +36,10 @@ bench:
 
 faults:
 	@cd integration && go run -buildvcs=false ./faults $(if $(ROW),-row $(ROW)) $(if $(TRIALS),-trials $(TRIALS)) $(if $(SEED),-seed $(SEED))
+
+# Without a package, go test shows what the test prints.
+compare-clientip:
+	@cd integration/clientip && go test -count=1 -run '^TestCompare$$' -args -print
 
 lint:
 	@.ci/lint '$(STATICCHECK)' '$(OLDEST_GO)' $(MODULES)

@@ -30,7 +30,9 @@ func Handler(h http.Handler) http.Handler { return New(&defaultGate)(h) }
 // It SHOULD be the outermost middleware but for those that find out the peer's
 // address: what is outside of it cannot be debugged, and a middleware outside
 // of it that wraps the ResponseWriter SHOULD have an Unwrap method, or the
-// deadlines of a trapped request cannot be lifted.
+// deadlines of a trapped request cannot be lifted. It MUST be inside of what runs
+// handlers on other goroutines, as [http.TimeoutHandler] does: the agent can
+// stop only the goroutine that calls it.
 func New(g *gate.Gate) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return &handler{gate: g, next: next}

@@ -1,0 +1,36 @@
+// Command echov5 is an example service on echo version 5.
+package main
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/labstack/echo/v5"
+	"github.com/labstack/echo/v5/middleware"
+
+	"github.com/remotedbg/remotedbg/gate"
+	"github.com/remotedbg/remotedbg/integration/frameworks/serve"
+	echov5gate "github.com/remotedbg/remotedbg/middleware/echov5"
+)
+
+func main() {
+	e := echo.New()
+	e.Use(echov5gate.New(new(gate.Gate)), middleware.Recover())
+	e.GET("/orders/:id", order)
+	serve.Run(e)
+}
+
+// order answers with the price of an order.
+func order(c *echo.Context) error {
+	id, err := strconv.Atoi(c.Param("id")) //bp:order-entry
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, err.Error())
+	}
+	total := price(id)                                                           //bp:order-price
+	return c.JSON(http.StatusOK, map[string]int{"id": id, "total_cents": total}) //bp:order-priced
+}
+
+//go:noinline
+func price(id int) int {
+	return id*100 + 99 //bp:price
+}

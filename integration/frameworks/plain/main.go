@@ -1,0 +1,40 @@
+// Command plain is an example service on net/http alone: the gate around one
+// http.HandlerFunc, inside of http.ServeMux.
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/remotedbg/remotedbg/integration/frameworks/serve"
+	"github.com/remotedbg/remotedbg/middleware"
+)
+
+func main() {
+	mux := http.NewServeMux()
+	mux.Handle("GET /orders/{id}", middleware.Handler(http.HandlerFunc(order)))
+	// Both orders of the gate and what runs the handler in another goroutine.
+	inside := http.TimeoutHandler(middleware.Handler(http.HandlerFunc(order)), time.Minute, "too late")
+	mux.Handle("GET /inside/{id}", inside)
+	outside := middleware.Handler(http.TimeoutHandler(http.HandlerFunc(order), time.Minute, "too late"))
+	mux.Handle("GET /outside/{id}", outside)
+	serve.Run(mux)
+}
+
+// order answers with the price of an order.
+func order(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.Atoi(r.PathValue("id")) //bp:order-entry
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	total := price(id)                                                            //bp:order-price
+	_ = json.NewEncoder(w).Encode(map[string]int{"id": id, "total_cents": total}) //bp:order-priced
+}
+
+//go:noinline
+func price(id int) int {
+	return id*100 + 99 //bp:price
+}

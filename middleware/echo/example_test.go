@@ -1,0 +1,26 @@
+package echogate_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"github.com/remotedbg/remotedbg/gate"
+	echogate "github.com/remotedbg/remotedbg/middleware/echo"
+)
+
+func Example() {
+	e := echo.New()
+	e.Use(echogate.New(new(gate.Gate)), middleware.Recover())
+	e.GET("/orders/:id", func(c echo.Context) error {
+		return c.String(http.StatusOK, "order "+c.Param("id"))
+	})
+
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, httptest.NewRequest("GET", "/orders/7", nil))
+	fmt.Println(w.Body)
+	// Output: order 7
+}

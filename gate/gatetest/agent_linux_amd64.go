@@ -41,10 +41,10 @@ const (
 
 // Request is a request that was offered to the Agent.
 type Request struct {
-	Method, Path, Client string
-	TID                  int
-	Gen                  uint32
-	Slot                 int
+	Method, Path, Route, Client string
+	TID                         int
+	Gen                         uint32
+	Slot                        int
 }
 
 // Counts are the gate's counters since the Agent armed it.
@@ -262,6 +262,7 @@ func (a *Agent) take(i int, gen uint32) {
 		Method: string(offer.method.b[:offer.method.n]),
 		Path:   string(offer.path.b[:offer.path.n]),
 		Client: string(offer.client.b[:offer.client.n]),
+		Route:  string(offer.route.b[:offer.route.n]),
 		TID:    int(offer.tid),
 		Gen:    gen,
 		Slot:   i,

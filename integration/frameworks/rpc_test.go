@@ -22,11 +22,25 @@ import (
 	"github.com/remotedbg/remotedbg/integration/harness"
 )
 
-// TestFreezeFiber: see TestFreeze. Fiber has a server of its own, fasthttp's.
+// TestFreezeFiber is TestFreeze for a server that is not net/http's.
 func TestFreezeFiber(t *testing.T) {
-	t.Parallel()
-	freeze(t, newRig(t, "fiber", "order-price"), "/orders/:id",
-		[]string{"v3.(*DefaultCtx).Next", "v3.(*App).requestHandler", "fasthttp.(*Server).serveConn"})
+	r := newRig(t, "fiber", "order-price")
+	reply := r.request("GET", "/orders/7")
+	th := r.stopped("order-price")
+	frozen := time.Now()
+	if got, want := th.name(), "GET /orders/:id (/orders/7) from "+harness.Allowed; got != want {
+		t.Errorf("the thread is called %q, want %q", got, want)
+	}
+	th.step(reply, "order", "7", "799",
+		"main.order", "v3.(*DefaultCtx).Next", "v3.(*App).requestHandler", "fasthttp.(*Server).serveConn")
+	must(t, harness.Until(10*time.Second, "the timeouts have passed", func() error {
+		return tooEarly(time.Since(frozen))
+	}))
+	held(t, reply)
+	th.resume()
+	if got := ok(t, reply); got != `{"id":7,"total_cents":799}` {
+		t.Errorf("the response is %q", got)
+	}
 }
 
 // caller makes one call from a loopback address.
@@ -90,7 +104,6 @@ func dialGRPC(r *rig, from string) (*grpc.ClientConn, error) {
 }
 
 func TestFreezeGRPCUnary(t *testing.T) {
-	t.Parallel()
 	r := newRig(t, "grpc", "get-price")
 	call := func(ctx context.Context, from string) (string, error) {
 		cc, err := dialGRPC(r, from)
@@ -116,7 +129,6 @@ func TestFreezeGRPCUnary(t *testing.T) {
 // TestFreezeGRPCStream freezes a stream between its messages: the client has the
 // first one while the second one is being made.
 func TestFreezeGRPCStream(t *testing.T) {
-	t.Parallel()
 	r := newRig(t, "grpc", "watch-price")
 	received := make(chan string, 2)
 	watch := func(ctx context.Context, from string) (all string, err error) {
@@ -183,7 +195,6 @@ func TestFreezeConnect(t *testing.T) {
 		{"interceptor", "/shop.Carts/Get", "cart", "connect.interceptor.WrapUnary.func1", false},
 	} {
 		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
 			r := newRig(t, "connect", s.prefix+"-price")
 			call := func(ctx context.Context, from string) (string, error) {
 				client := harness.NewClient(r.service.URL, from, 1)
@@ -220,7 +231,6 @@ func TestFreezeConnect(t *testing.T) {
 // TestFreezeProxyProto freezes the request of a client whose address only the
 // proxy knows.
 func TestFreezeProxyProto(t *testing.T) {
-	t.Parallel()
 	const proxy = "127.0.0.3"
 	r := newRig(t, "proxyproto", "order-price")
 	// send sends a request over a new connection that begins with a header.

@@ -84,10 +84,17 @@ func (c *conn) breakpoint(bp session.Breakpoint) dap.Breakpoint {
 // line is a 1-based line as the client counts.
 func (c *conn) line(n int) int { return n - 1 + c.client.lineBase }
 
-// source is a file of the binary as the client knows it.
+// source is a file of the binary as the client knows it. A path that leads
+// nowhere on the client's machine, since -trimpath cut it and no rule maps it,
+// comes with a reference: the client then asks for the text. Every other path
+// it must try itself, since a reference would hide the user's own file.
 func (c *conn) source(file string) *dap.Source {
 	p := c.paths.toClient(file)
-	return &dap.Source{Name: baseName(p), Path: p}
+	src := &dap.Source{Name: baseName(p), Path: p}
+	if p != "" && !isAbs(p) {
+		src.SourceReference = c.refs.ref(file)
+	}
+	return src
 }
 
 func (c *conn) setFunctionBreakpoints(_ context.Context, args dap.SetFunctionBreakpointsArguments) (dap.SetFunctionBreakpointsResponseBody, error) {

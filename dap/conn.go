@@ -26,34 +26,51 @@ type conn struct {
 	sess   Session              // nil until attach
 	events <-chan session.Event // nil until attach and after the last event
 
-	paths   pathMap
-	sources sourceIndex // of the binary; made at the first breakpoint
-	handles *handles
-	stops   stopQueue
+	paths           pathMap
+	sources         sourceIndex // of the binary; made at the first breakpoint
+	refs            sourceRefs
+	about           *program // what modules and loadedSources tell; made when first asked
+	lastProgress    int
+	warnedOptimized bool     // that a variable set may have a copy
+	globals         []string // names of package variables, read for completions
+	maxFrames       int      // of a stack; 0: deepestStack
+	handles         *handles
+	show            showing
+	stops           stopQueue
+	watch           statusWatch
 
 	after []func() // what the running handler wants done after its response
 }
 
 // clientTraits is what the client said of itself in initialize.
 type clientTraits struct {
-	lineBase int // number of the first line: 1, or 0 for few
+	lineBase   int // number of the first line: 1, or 0 for few
+	columnBase int // of the first column, likewise
+
+	invalidatedEvent bool // it understands these events
+	memoryEvent      bool
+	progressEvents   bool
 }
 
 // run handles messages and events until the session has ended or there are no
 // more messages.
 func (c *conn) run(ctx context.Context, in *inbox) {
+	status := time.NewTicker(statusEvery)
+	defer status.Stop()
 	for c.state != stateEnded {
 		select {
+		case <-status.C:
+			c.safely("a look at the status", c.watchStatus)
 		case <-ctx.Done():
 			c.drainEvents()
 			c.end("the agent is stopping")
 		case <-c.out.broken:
 			return
-		case raw, ok := <-in.messages:
+		case m, ok := <-in.messages:
 			if !ok {
 				return
 			}
-			c.dispatch(ctx, raw)
+			c.receive(ctx, in, m)
 		case ev, ok := <-c.events:
 			if !ok {
 				c.events = nil
@@ -101,11 +118,11 @@ func (c *conn) linger(ctx context.Context, in *inbox) {
 			return
 		case <-c.out.broken:
 			return
-		case raw, ok := <-in.messages:
+		case m, ok := <-in.messages:
 			if !ok {
 				return
 			}
-			c.dispatch(ctx, raw)
+			c.receive(ctx, in, m)
 		}
 	}
 }

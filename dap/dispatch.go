@@ -48,17 +48,35 @@ var routes = map[string]route{
 	"configurationDone": {handle((*conn).configurationDone), stateAttached},
 	"disconnect":        {handle((*conn).disconnect), anyState},
 	"terminate":         {handle((*conn).terminate), anyState &^ stateEnded},
+	"cancel":            {handle((*conn).cancel), anyState},
 
 	"setBreakpoints":            {handle((*conn).setBreakpoints), withSession},
 	"setFunctionBreakpoints":    {handle((*conn).setFunctionBreakpoints), withSession},
 	"setInstructionBreakpoints": {handle((*conn).setInstructionBreakpoints), withSession},
 	"setExceptionBreakpoints":   {handle((*conn).setExceptionBreakpoints), withSession},
+	"breakpointLocations":       {handle((*conn).breakpointLocations), withSession},
 
 	"threads":    {handle((*conn).threads), withSession},
 	"stackTrace": {handle((*conn).stackTrace), withSession},
 	"scopes":     {handle((*conn).scopes), withSession},
 	"variables":  {handle((*conn).variables), withSession},
 	"evaluate":   {handle((*conn).evaluate), withSession},
+
+	"setVariable":   {handle((*conn).setVariable), withSession},
+	"setExpression": {handle((*conn).setExpression), withSession},
+	"completions":   {handle((*conn).completions), withSession},
+
+	"exceptionInfo": {handle((*conn).exceptionInfo), withSession},
+
+	"source":        {handle((*conn).sourceText), withSession},
+	"modules":       {handle((*conn).modules), withSession},
+	"loadedSources": {handle((*conn).loadedSources), withSession},
+
+	"readMemory":  {handle((*conn).readMemory), withSession},
+	"writeMemory": {handle((*conn).writeMemory), withSession},
+	"disassemble": {handle((*conn).disassemble), withSession},
+
+	"remotedbg/status": {handle((*conn).status), withSession},
 
 	"continue": {handle((*conn).resume), withSession},
 	"next":     {handle((*conn).next), withSession},
@@ -131,9 +149,10 @@ func decode(raw []byte) (request, error) {
 // request: the session and the frozen requests live on.
 func (c *conn) route(ctx context.Context, req request) (body any, err error) {
 	r, ok := routes[req.Command]
+	why, refused := refusals[req.Command]
 	switch {
-	case !ok && protocolCommands[req.Command]:
-		return nil, kindUnsupported.becauseOf(req.Command)
+	case refused:
+		return nil, kindUnsupported.becauseOf(req.Command + ": " + why)
 	case !ok:
 		return nil, kindUnknown.becauseOf(strconv.Quote(clip(req.Command, 64)))
 	case c.state == stateEnded && r.in&stateEnded == 0:
@@ -160,20 +179,12 @@ func (c *conn) reply(req request, body any, f *failure) {
 	r := &response{Response: dap.Response{RequestSeq: req.Seq, Command: req.Command, Success: f == nil}, Body: body}
 	if f != nil {
 		r.Message = f.Error()
+		if f.kind == kindCancelled {
+			r.Message = "cancelled" // the protocol's own word
+		}
 		r.Body = dap.ErrorResponseBody{Error: f.message()}
 	}
 	c.out.send(r)
-}
-
-// protocolCommands are the requests of the protocol that have no route, to
-// tell "cannot" from "never heard of".
-var protocolCommands = map[string]bool{
-	"breakpointLocations": true, "cancel": true, "completions": true, "dataBreakpointInfo": true,
-	"disassemble": true, "exceptionInfo": true, "goto": true, "gotoTargets": true,
-	"loadedSources": true, "locations": true, "modules": true, "readMemory": true,
-	"restart": true, "restartFrame": true, "reverseContinue": true, "setDataBreakpoints": true,
-	"setExpression": true, "setVariable": true, "source": true,
-	"stepBack": true, "stepInTargets": true, "terminateThreads": true, "writeMemory": true,
 }
 
 // clip cuts s to at most n bytes for use in a message.

@@ -26,7 +26,7 @@ func FuzzDispatch(f *testing.F) {
 	for command := range routes {
 		f.Add([]byte(`{"seq":3,"type":"request","command":"` + command + `","arguments":{"threadId":1,"frameId":1,"expression":"x"}}`))
 	}
-	for command := range protocolCommands {
+	for command := range refusals {
 		f.Add([]byte(`{"seq":4,"type":"request","command":"` + command + `"}`))
 	}
 	f.Add([]byte(`{"seq":5,"type":"request","command":"setBreakpoints","arguments":{"source":{"path":"/a.go"},"lines":[1]}}`))

@@ -9,7 +9,9 @@
 //
 // It must not know how a request is stopped, what the board looks like, or
 // that ptrace exists: all of that is behind [Session]. Nothing a client sends
-// may end or harm the debugged service; a client that misbehaves loses its
+// may end or harm the debugged service, but for the values that a person sets:
+// setVariable, setExpression and writeMemory write what they are told to, where
+// that is not certain to break it. A client that misbehaves loses its
 // connection at worst.
 //
 // # Goroutines
@@ -21,7 +23,9 @@
 // off the connection, a writer puts them on it; a write that makes no progress
 // for [Config].WriteTimeout closes the connection, so a client that stops
 // reading blocks nobody for longer than that. ServeConn stops both before it
-// returns. [Server.Serve] adds one goroutine a connection and waits for all.
+// returns. Where an answer may take long and the client shows progress, a fourth
+// computes it while the first waits for it and reports. [Server.Serve] adds one
+// goroutine a connection and waits for all.
 //
 // Deployment: the server MUST listen on a loopback address; it has no
 // authentication of its own.

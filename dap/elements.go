@@ -99,7 +99,7 @@ func (x *viewer) entry(n *node, i int, key, val *proc.Variable) []dap.Variable {
 		row.Name = fmt.Sprintf("[val %d]", i)
 		return []dap.Variable{x.present(key, fmt.Sprintf("[key %d]", i), ""), row}
 	}
-	row.Name = clip(text(key), maxKey)
+	row.Name = clipText(x.text(key), maxKey)
 	return []dap.Variable{row}
 }
 

@@ -37,10 +37,12 @@ var (
 	kindOutOfOrder   = newKind(1005, "request out of order", "send initialize, attach, setBreakpoints, configurationDone, in this order", false)
 	kindInternal     = newKind(1006, "internal error", "the service and this session go on; please report it with the output above", true)
 
+	kindCancelled = newKind(1007, "cancelled", "the client withdrew the request before its turn", false)
+
 	kindLaunch = newKind(1101, "launch refused", "use \"request\": \"attach\" with \"mode\": \"remote\": the service is running already and remotedbg never starts one", true)
 	kindMode   = newKind(1102, "attach mode refused", "use \"mode\": \"remote\"", true)
 	kindAttach = newKind(1103, "cannot attach", "look at what the agent (remotedbg attach) prints", true)
-	kindBusy   = newKind(1104, "cannot attach", "only one IDE at a time: disconnect the other one and attach again", true)
+	kindBusy   = newKind(1104, "cannot attach", "disconnect another IDE and attach again", true)
 	kindEnded  = newKind(1105, "not possible any more", "run remotedbg attach again, then attach the IDE", false)
 
 	kindNoRequest = newKind(1201, "no such thread", "a thread is a request in flight: send a new one that the allow rules match", false)
@@ -56,10 +58,20 @@ var (
 	kindMapTooFar  = newKind(1305, "cannot list so deep into a map", "evaluate m[key] for the entry you need", false)
 	kindInspection = newKind(1306, "inspection failed", "the service goes on: try another frame or variable", false)
 
+	kindNoneFrozen  = newKind(1307, "nothing to look at", "wait for a stop: the service is only looked into while a request of it is frozen", false)
+	kindMemory      = newKind(1308, "cannot read memory", "use a memoryReference of a variable, or an address as a number", false)
+	kindWrite       = newKind(1309, "cannot write memory", "write to variables of the service: its program text and what is not mapped stay as they are", true)
+	kindDisassemble = newKind(1310, "cannot disassemble", "use the instructionPointerReference of a frame", false)
+	kindNoPanic     = newKind(1311, "no exception", "exceptionInfo tells of a panic that is under way in a stopped request", false)
+	kindAssign      = newKind(1312, "cannot set the value", "set a variable that is kept in memory to a value of its type", true)
+	kindSourceText  = newKind(1313, "no source text", "open the file on your side and map it with substitutePath", false)
+
+	kindStatus = newKind(1390, "cannot tell the status", "look at what the agent (remotedbg attach) prints", false)
+
 	kindEvaluate = newKind(1401, "cannot evaluate", "use variables of the selected frame, selectors, indexing, conversions and operators", false)
 	kindNoCalls  = newKind(1402, "function calls are refused", "a call would run code in a live service: use fields, len, cap and operators instead", false)
 	kindNoFrame  = newKind(1403, "no frame to evaluate in", "select a frame of a stopped request", false)
-	kindDlv      = newKind(1404, "dlv commands are not supported", "evaluate an expression instead", false)
+	kindDlv      = newKind(1404, "dlv command refused", "type dlv help in the debug console for what there is", false)
 
 	kindSource      = newKind(1501, "source without a path", "set breakpoints in files on disk", false)
 	kindBreakpoints = newKind(1502, "cannot set breakpoints", "look at what the agent (remotedbg attach) prints", true)

@@ -39,7 +39,10 @@ func (c *conn) evaluate(_ context.Context, args dap.EvaluateArguments) (dap.Eval
 
 func (c *conn) evaluateIn(args dap.EvaluateArguments) (dap.EvaluateResponseBody, error) {
 	var body dap.EvaluateResponseBody
-	expr := strings.TrimSpace(args.Expression)
+	expr, raw := cutRaw(strings.TrimSpace(args.Expression))
+	if isConsole(expr) && (args.Context == "repl" || args.Context == "") {
+		return c.consoleLine(args.FrameId, expr)
+	}
 	if err := refuse(expr); err != nil {
 		return body, err
 	}
@@ -48,6 +51,7 @@ func (c *conn) evaluateIn(args dap.EvaluateArguments) (dap.EvaluateResponseBody,
 		return body, err
 	}
 	err = c.view(f, kindEvaluate, func(x *viewer) error {
+		x.plain = x.plain || raw
 		cfg := firstLook
 		switch args.Context {
 		case "repl", "hover":
@@ -71,9 +75,9 @@ func (x *viewer) result(v *proc.Variable, expr, where string) dap.EvaluateRespon
 		expr = "(" + expr + ")"
 	}
 	v = x.load(v, expr)
-	body := dap.EvaluateResponseBody{Result: text(v), Type: typeName(v)}
+	body := dap.EvaluateResponseBody{Result: x.text(v), Type: x.typeName(v), MemoryReference: memoryReference(v)}
 	if where == "clipboard" || where == "variables" {
-		body.Result = fullText(v)
+		body.Result = x.fullText(v)
 	}
 	if v.Kind == reflect.Invalid {
 		body.Type = ""

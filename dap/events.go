@@ -43,6 +43,9 @@ func (c *conn) translate(ev session.Event) {
 			c.output(fmt.Sprintf("remotedbg: %s goes on: %s", ev.Request.Name(), ev.Text))
 		}
 		if !c.wasWaiting(id) {
+			if ev.Guard {
+				c.event("remotedbg/stallGuard", guardBody{ThreadID: int(id), Reason: ev.Text})
+			}
 			c.event("continued", continuedBody{ThreadID: int(id)})
 		}
 		c.showNext(id)

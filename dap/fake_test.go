@@ -24,7 +24,10 @@ import (
 type fakeSession struct {
 	events  chan session.Event
 	sources []string
-	target  *proc.Target // what Inspect gives out
+	target  *proc.Target  // what Inspect gives out
+	slow    chan struct{} // if not nil, Symbols waits until it is closed
+	status  session.Status
+	details session.Details
 
 	mu          sync.Mutex
 	requests    []session.Request
@@ -64,8 +67,20 @@ func (f *fakeSession) note(method string, args ...any) error {
 	return f.fail[method]
 }
 
-func (f *fakeSession) Events() <-chan session.Event          { return f.events }
+func (f *fakeSession) Events() <-chan session.Event { return f.events }
+func (f *fakeSession) Status() (session.Status, error) {
+	err := f.note("Status")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status, err
+}
+
+func (f *fakeSession) Details(session.RequestID, uint64) (session.Details, error) {
+	return f.details, f.note("Details")
+}
+
 func (f *fakeSession) SetStopOnEntry(on bool)                { f.note("SetStopOnEntry ", on) }
+func (f *fakeSession) SetWants(w session.Wants)              { f.note("SetWants ", w) }
 func (f *fakeSession) Start()                                { f.note("Start") }
 func (f *fakeSession) SourceLine(uint64) (string, int, bool) { return "", 0, false }
 func (f *fakeSession) Sources() []string                     { f.note("Sources"); return f.sources }
@@ -138,6 +153,26 @@ func (f *fakeSession) Inspect(id session.RequestID, use func(t *proc.Target) err
 		}
 	}
 	return session.ErrNoRequest
+}
+
+func (f *fakeSession) Symbols(use func(bi *proc.BinaryInfo) error) error {
+	if err := f.note("Symbols"); err != nil {
+		return err
+	}
+	if f.slow != nil {
+		<-f.slow
+	}
+	if f.target == nil {
+		return use(proc.NewBinaryInfo("linux", "amd64", false))
+	}
+	return use(f.target.BinInfo())
+}
+
+func (f *fakeSession) WriteMemory(addr uint64, data []byte, partial bool) (int, error) {
+	if err := f.note("WriteMemory ", addr, data, partial); err != nil {
+		return 0, err
+	}
+	return f.target.Memory().WriteMemory(addr, data)
 }
 
 func (f *fakeSession) Close() error {

@@ -20,10 +20,18 @@ const maxText = 256
 // text is a value on one line.
 func text(v *proc.Variable) string {
 	s := fullText(v)
-	if v.Kind == reflect.String || len(s) <= maxText {
+	if v.Kind == reflect.String {
 		return s
 	}
-	cut := maxText
+	return clipText(s, maxText)
+}
+
+// clipText cuts s to about n bytes, between two characters.
+func clipText(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	cut := n
 	for cut > 0 && !utf8.RuneStart(s[cut]) {
 		cut--
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/go-delve/delve/pkg/proc"
+	"github.com/google/go-dap"
 
 	"github.com/remotedbg/remotedbg/internal/session"
 )
@@ -24,6 +25,7 @@ type handles struct {
 type stopped struct {
 	frames []int // id of the frame with that index, 0 if not given out
 	nodes  []int
+	http   *onStack // nil: not looked for
 }
 
 // frame is one frame of a frozen request.
@@ -39,6 +41,10 @@ type node struct {
 	v     *proc.Variable // nil: the scope of the frame
 	expr  string         // an expression for v in the frame, "" if there is none
 	start int            // the first element shown; not 0 for "the rest of" a long list
+	plain bool           // below it everything is shown as Delve shows it
+
+	extra   func(x *viewer) []dap.Variable // rows besides the children, may be nil
+	instead bool                           // the rows are instead of the children
 }
 
 func newHandles() *handles {

@@ -12,7 +12,8 @@ import (
 
 // inbox is the reader of a connection: it takes frames off and hands them on.
 type inbox struct {
-	messages chan []byte // closed when there will be no more
+	messages chan arrival // closed when there will be no more
+	cancels  cancellation
 	err      error       // why; valid once messages is closed
 	late     atomic.Bool // the first message did not come in time
 }
@@ -20,7 +21,7 @@ type inbox struct {
 // newInbox starts the reader goroutine. It ends when r fails or is closed, or
 // at the first byte that is not DAP; drain waits for it.
 func newInbox(r io.ReadCloser, firstMessage time.Duration) *inbox {
-	in := &inbox{messages: make(chan []byte)}
+	in := &inbox{messages: make(chan arrival, lookAhead)}
 	timer := time.AfterFunc(firstMessage, func() {
 		in.late.Store(true)
 		r.Close()
@@ -36,7 +37,7 @@ func newInbox(r io.ReadCloser, firstMessage time.Duration) *inbox {
 				return
 			}
 			timer.Stop()
-			in.messages <- body
+			in.messages <- in.cancels.note(body)
 		}
 	}()
 	return in

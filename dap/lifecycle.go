@@ -12,7 +12,8 @@ import (
 
 // capabilities is what this server really does; a test holds each one against
 // the routes. Left out on purpose: supportsTerminateRequest (terminate is
-// answered, but all it does is detach), setVariable, cancel.
+// answered, but all it does is detach). supportsCancelRequest is about requests
+// that wait for their turn, and is a hint to those that run.
 var capabilities = dap.Capabilities{
 	SupportsConfigurationDoneRequest: true,
 	SupportsEvaluateForHovers:        true,
@@ -24,11 +25,31 @@ var capabilities = dap.Capabilities{
 	SupportsLogPoints:                 true,
 	SupportsFunctionBreakpoints:       true,
 	SupportsInstructionBreakpoints:    true,
+
+	SupportsBreakpointLocationsRequest: true,
+	SupportsExceptionInfoRequest:       true,
+	SupportsModulesRequest:             true,
+	SupportsLoadedSourcesRequest:       true,
+
+	SupportsSetVariable:         true,
+	SupportsSetExpression:       true,
+	SupportsCompletionsRequest:  true,
+	CompletionTriggerCharacters: []string{"."},
+
+	SupportsCancelRequest:      true,
+	SupportsReadMemoryRequest:  true,
+	SupportsWriteMemoryRequest: true,
+	SupportsDisassembleRequest: true,
 }
 
 type initializeArguments struct {
-	LinesStartAt1 *bool  `json:"linesStartAt1"` // absent means true
-	PathFormat    string `json:"pathFormat"`
+	LinesStartAt1   *bool  `json:"linesStartAt1"` // absent means true
+	ColumnsStartAt1 *bool  `json:"columnsStartAt1"`
+	PathFormat      string `json:"pathFormat"`
+
+	SupportsInvalidatedEvent  bool `json:"supportsInvalidatedEvent"`
+	SupportsMemoryEvent       bool `json:"supportsMemoryEvent"`
+	SupportsProgressReporting bool `json:"supportsProgressReporting"`
 }
 
 func (c *conn) initialize(_ context.Context, args initializeArguments) (dap.Capabilities, error) {
@@ -36,12 +57,23 @@ func (c *conn) initialize(_ context.Context, args initializeArguments) (dap.Capa
 		return dap.Capabilities{}, kindBadArguments.becauseOf(
 			fmt.Sprintf("pathFormat %q: only \"path\" is understood", clip(args.PathFormat, 64)))
 	}
-	c.client.lineBase = 1
-	if args.LinesStartAt1 != nil && !*args.LinesStartAt1 {
-		c.client.lineBase = 0
+	c.client = clientTraits{
+		lineBase: base(args.LinesStartAt1), columnBase: base(args.ColumnsStartAt1),
+		invalidatedEvent: args.SupportsInvalidatedEvent,
+		memoryEvent:      args.SupportsMemoryEvent,
+		progressEvents:   args.SupportsProgressReporting,
 	}
 	c.state = stateInitialised
 	return capabilities, nil
+}
+
+// base is the number of the first line or column for a client that says, or
+// does not, whether it counts from 1.
+func base(startAt1 *bool) int {
+	if startAt1 != nil && !*startAt1 {
+		return 0
+	}
+	return 1
 }
 
 func (c *conn) launch(context.Context, json.RawMessage) (empty, error) {
@@ -54,7 +86,9 @@ type attachArguments struct {
 	Mode           string           `json:"mode"`
 	StopOnEntry    bool             `json:"stopOnEntry"`
 	SubstitutePath []substituteRule `json:"substitutePath"`
-	QueueStops     bool             `json:"queueStops"` // ours: one stop at a time, see stopQueue
+	PlainValues    bool             `json:"plainValues"` // ours: values as Delve shows them
+	QueueStops     bool             `json:"queueStops"`  // ours: one stop at a time, see stopQueue
+	Requests       wantedRequests   `json:"requests"`    // ours: which of the allowed requests this IDE takes
 
 	// Guess is what VS Code knows of the user's directories.
 	Guess struct {
@@ -78,11 +112,17 @@ func (c *conn) attach(_ context.Context, args attachArguments) (empty, error) {
 	for module, dir := range args.Guess.ClientModuleDirectories {
 		paths.hint(dir, module)
 	}
+	wants, err := args.Requests.wants()
+	if err != nil {
+		return empty{}, kindBadArguments.because(err)
+	}
 	sess, err := c.cfg.NewSession()
 	if err != nil {
 		return empty{}, sessionError(err, kindAttach)
 	}
+	sess.SetWants(wants)
 	c.sess, c.events, c.paths = sess, sess.Events(), paths
+	c.show.plain = args.PlainValues
 	c.stops.on = args.QueueStops || c.cfg.QueueStops
 	c.state = stateAttached
 	sess.SetStopOnEntry(args.StopOnEntry)
@@ -95,6 +135,7 @@ func (c *conn) configurationDone(context.Context, struct{}) (empty, error) {
 	c.state = stateConfigured
 	// After the response, so that no `thread` or `stopped` comes before it.
 	c.afterReply(c.sess.Start)
+	c.afterReply(c.announceArmed)
 	return empty{}, nil
 }
 

@@ -25,9 +25,14 @@ var firstLook = proc.LoadConfig{
 // viewer reads and presents the variables of one frame. It lives for one
 // inspection.
 type viewer struct {
+	*showing
 	h     *handles
 	f     *frame
 	scope *proc.EvalScope
+	t     *proc.Target
+	stack []proc.Stackframe // of the request, innermost first
+
+	reads, readBytes int // by showers, for this answer
 }
 
 // view makes a viewer of f and runs use inside an inspection.
@@ -43,7 +48,11 @@ func (c *conn) view(f *frame, other *kind, use func(x *viewer) error) error {
 		// No goroutine is no obstacle: a few expressions need one, and say so.
 		g, _ := proc.GetG(t.CurrentThread())
 		scope := proc.FrameToScope(t, t.Memory(), g, t.CurrentThread().ThreadID(), frames[f.index:]...)
-		return use(&viewer{h: c.handles, f: f, scope: scope})
+		if c.show.types == nil {
+			c.show.types = make(map[uint64]dynType)
+		}
+		show := c.show
+		return use(&viewer{showing: &show, h: c.handles, f: f, scope: scope, t: t, stack: frames})
 	})
 }
 
@@ -69,8 +78,7 @@ func (x *viewer) reload(v *proc.Variable, expr string) (*proc.Variable, error) {
 	var err error
 	if v.Addr != 0 && v.Flags&proc.VariableFakeAddress == 0 && v.DwarfType != nil {
 		var got *proc.Variable
-		at := fmt.Sprintf("*(*%q)(%#x)", api.PrettyTypeName(v.DwarfType), v.Addr)
-		if got, err = x.scope.EvalExpression(at, firstLook); err == nil {
+		if got, err = x.at(v.DwarfType, v.Addr); err == nil {
 			return got, nil
 		}
 	}
@@ -81,6 +89,11 @@ func (x *viewer) reload(v *proc.Variable, expr string) (*proc.Variable, error) {
 		err = errors.New("it has no address and no name")
 	}
 	return nil, err
+}
+
+// at reads what is of type t at addr.
+func (x *viewer) at(t godwarf.Type, addr uint64) (*proc.Variable, error) {
+	return x.scope.EvalExpression(fmt.Sprintf("*(*%q)(%#x)", api.PrettyTypeName(t), addr), firstLook)
 }
 
 // isShallow tells whether there are children that were not read.

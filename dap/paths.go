@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -37,11 +38,23 @@ func newPathMap(rules []substituteRule) (pathMap, error) {
 	return pathMap{rules: append([]substituteRule(nil), rules...)}, nil
 }
 
-// hint appends a rule that was guessed. Rules of the user come first.
+// hint adds a rule that was guessed. Rules of the user come first. Of the guessed
+// ones that for the deepest directory of the binary does: a module may lie in
+// another one's folder.
 func (m *pathMap) hint(from, to string) {
-	if from != "" && to != "" && len(m.rules) < 2*maxRules {
-		m.rules = append(m.rules, substituteRule{from, to, true})
+	if from == "" || to == "" || len(m.rules) >= 2*maxRules {
+		return
 	}
+	at := len(m.rules)
+	for at > 0 && m.rules[at-1].hint && len(m.rules[at-1].To) < len(to) {
+		at--
+	}
+	m.rules = slices.Insert(m.rules, at, substituteRule{from, to, true})
+}
+
+// hinted lists the rules that were guessed.
+func (m pathMap) hinted() []substituteRule {
+	return slices.DeleteFunc(slices.Clone(m.rules), func(r substituteRule) bool { return !r.hint })
 }
 
 // toServer lists what a file of the client may be called in the binary: after

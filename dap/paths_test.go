@@ -57,32 +57,6 @@ func TestSubstitutePath(t *testing.T) {
 	}
 }
 
-func TestClosestSource(t *testing.T) {
-	idx := newSourceIndex([]string{
-		"/build/shop/main.go", "/build/other/main.go", "/usr/lib/go/src/fmt/print.go", "github.com/acme/shop/store/store.go",
-	})
-	for _, tt := range []struct {
-		name, client, want string
-		tail               int
-		unique             bool
-	}{
-		{"same tail", "/home/me/shop/main.go", "/build/shop/main.go", 2, true},
-		{"windows", `D:\work\shop\store\store.go`, "github.com/acme/shop/store/store.go", 3, true},
-		{"only the name, twice", "/home/me/x/main.go", "/build/shop/main.go", 1, false},
-		{"not there", "/home/me/shop/none.go", "", 0, false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			best, tail, unique := idx.closest(tt.client)
-			if best != tt.want || tail != tt.tail || unique != tt.unique {
-				t.Errorf("closest = %q, %d, %v", best, tail, unique)
-			}
-		})
-	}
-	if got := head(`C:\a\b\c.go`, 2); got != `C:\a` {
-		t.Errorf("head = %q", got)
-	}
-}
-
 func TestShortName(t *testing.T) {
 	for in, want := range map[string]string{
 		"main.main": "main.main",

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-dap"
 )
 
-// scopes names the one scope of a frame: its arguments and local variables.
-// They are read when the client asks for its variables.
+// scopes names the scopes of a frame: its arguments and local variables, and the
+// request that it serves. They are read when the client asks for their variables.
 func (c *conn) scopes(_ context.Context, args dap.ScopesArguments) (dap.ScopesResponseBody, error) {
 	f, err := c.handles.frame(args.FrameId)
 	if err != nil {
@@ -23,5 +23,8 @@ func (c *conn) scopes(_ context.Context, args dap.ScopesArguments) (dap.ScopesRe
 		Name:               name,
 		PresentationHint:   "locals",
 		VariablesReference: c.handles.addNode(&node{frame: f}),
+	}, {
+		Name:               "Request",
+		VariablesReference: c.handles.addNode(&node{frame: f, extra: c.requestRows, instead: true}),
 	}}}, nil
 }

@@ -15,8 +15,8 @@ import (
 // Config is what a Server needs to know.
 type Config struct {
 	// NewSession attaches an IDE to the debugged process; it is called for
-	// every attach request. session.ErrBusy tells the client that another IDE
-	// has it. See [ForEngine].
+	// every attach request. session.ErrBusy tells the client that too many
+	// others have it. See [ForEngine].
 	NewSession func() (Session, error)
 
 	// QueueStops shows every client one stopped request at a time, as if it had

@@ -17,6 +17,7 @@ import (
 type Session interface {
 	Events() <-chan session.Event
 	SetStopOnEntry(on bool)
+	SetWants(w session.Wants)
 	Start()
 	SetBreakpoints(file string, want []session.SourceBreakpoint) ([]session.Breakpoint, error)
 	SetFunctionBreakpoints(want []session.FunctionBreakpoint) ([]session.Breakpoint, error)
@@ -24,12 +25,16 @@ type Session interface {
 	Sources() []string
 	SourceLine(pc uint64) (file string, line int, ok bool)
 	Requests() []session.Request
+	Details(id session.RequestID, goroutine uint64) (session.Details, error)
+	Status() (session.Status, error)
 	Continue(id session.RequestID) error
 	Next(id session.RequestID) error
 	StepIn(id session.RequestID) error
 	StepOut(id session.RequestID) error
 	Pause(id session.RequestID) error
 	Inspect(id session.RequestID, f func(t *proc.Target) error) error
+	Symbols(f func(bi *proc.BinaryInfo) error) error
+	WriteMemory(addr uint64, data []byte, partial bool) (int, error)
 	Close() error
 }
 

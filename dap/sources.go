@@ -4,103 +4,155 @@ package dap
 
 import (
 	"fmt"
-	"strings"
+	"path"
+
+	"github.com/remotedbg/remotedbg/internal/session"
 )
 
 // minGuess is how many trailing path elements a client's file and a file of
-// the binary must share to be taken for the same: the name alone is main.go
-// too often.
+// the binary must share to be taken for the same, if nothing else is known of
+// them: the name alone is main.go too often.
 const minGuess = 2
 
-// sourceIndex finds the files of the binary by their last path element.
-type sourceIndex map[string][]string
+// sourceIndex is what conn keeps of the binary's files.
+type sourceIndex = *sources
 
-func newSourceIndex(files []string) sourceIndex {
-	idx := make(sourceIndex, len(files))
+// sources are the files of the binary. They belong to the goroutine of their
+// connection, and change only in taken and checked.
+type sources struct {
+	byName  map[string][]*source // by the last path element
+	byDir   map[string][]*source // by directory
+	modules []module             // the longest paths first
+	build   session.Build
+
+	taken   map[string]string // directory of the client, by that of a module of the binary: what was guessed
+	checked map[string]bool   // files of the client that were compared with the binary
+}
+
+// source is a file of the binary: root and rel joined.
+type source struct {
+	file   string
+	kind   sourceKind
+	module *module // nil: std, or unknown
+	root   string  // directory of its module, or of the standard library's sources; may be ""
+	rel    string
+}
+
+type sourceKind int
+
+const (
+	fromUnknown    sourceKind = iota // of which nothing but its path is known
+	fromUser                         // of a module that was built from a checkout
+	fromDependency                   // of a module from the module cache or of a vendor directory
+	fromStandard
+)
+
+// module is a module of the binary.
+type module struct {
+	session.Module
+	root string // directory in the binary; "" if nothing of it is known
+}
+
+// builder is a Session that knows how its binary was built. Those of the engine
+// do; what is not known is not guessed from.
+type builder interface {
+	Build() (session.Build, error)
+}
+
+// liner is a Session that knows which lines of a file have code.
+type liner interface {
+	CodeLines(file string) []int
+}
+
+// newSourceIndex sorts files, all those of the binary, by what is known of it.
+func newSourceIndex(files []string, build session.Build) sourceIndex {
+	idx := &sources{
+		byName: make(map[string][]*source), byDir: make(map[string][]*source),
+		modules: modulesOf(build), build: build,
+		taken: make(map[string]string), checked: make(map[string]bool),
+	}
+	packages := make(map[string]string, len(build.Packages)) // import path, by directory
+	for name, dir := range build.Packages {
+		packages[dir] = name
+	}
+	std := standardRoot(files)
 	for _, f := range files {
-		idx[baseName(f)] = append(idx[baseName(f)], f)
+		s := idx.classify(f, packages[path.Dir(f)], std)
+		idx.byName[path.Base(f)] = append(idx.byName[path.Base(f)], s)
+		idx.byDir[path.Dir(f)] = append(idx.byDir[path.Dir(f)], s)
 	}
 	return idx
 }
 
-func (idx sourceIndex) has(file string) bool {
-	for _, f := range idx[baseName(file)] {
-		if f == file {
-			return true
+func (idx *sources) find(file string) *source {
+	for _, s := range idx.byName[baseName(file)] {
+		if s.file == file {
+			return s
 		}
 	}
-	return false
+	return nil
 }
 
-// resolve turns a client's path into one of the binary: by the rules, else by
-// guessing the one file that shares the longest tail with it. A guess becomes
-// a rule, so that stack traces lead back to the client's files, and is told to
-// the user. why is set if the file is not in the binary.
-func (c *conn) resolve(clientPath string) (file, why string) {
-	if c.sources == nil {
-		c.sources = newSourceIndex(c.sess.Sources())
+// index makes the index at its first use, and turns what the IDE knows of the
+// user's modules into rules.
+func (c *conn) index() sourceIndex {
+	if c.sources != nil {
+		return c.sources
 	}
+	var build session.Build
+	if b, ok := c.sess.(builder); ok {
+		var err error
+		if build, err = b.Build(); err != nil {
+			c.output("remotedbg: paths are guessed by their names alone: " + err.Error())
+		}
+	}
+	c.sources = newSourceIndex(c.sess.Sources(), build)
+	for _, r := range c.paths.hinted() { // from a module's directory to its path
+		for _, m := range c.sources.modules {
+			if m.Path == r.To && m.root != "" && m.root != r.To {
+				c.paths.hint(r.From, m.root)
+			}
+		}
+	}
+	return c.sources
+}
+
+// resolve turns a client's path into one of the binary: by the rules, by the
+// go.mod beside the file if the client's disk is ours, else by guessing. A guess
+// becomes a rule, so that stack traces lead back to the client's files, and is
+// told to the user. why is set if the file is not in the binary.
+func (c *conn) resolve(clientPath string) (file, why string) {
+	idx := c.index()
 	candidates, byUser := c.paths.toServer(clientPath)
 	for _, p := range candidates {
-		if c.sources.has(p) {
+		if idx.find(p) != nil {
+			c.compare(clientPath, p)
 			return p, ""
 		}
 	}
-	best, tail, unique := c.sources.closest(clientPath)
-	if byUser != "" || tail < minGuess || !unique {
-		return candidates[0], notInBinary(byUser, best)
+	if byUser != "" { // the user has said what it is
+		return candidates[0], idx.missing(clientPath, byUser, candidates)
 	}
-	// The topmost shared directory stays in the rule: without it one guess
-	// would map all that lies beside it too, and with -trimpath everything.
-	c.paths.hint(head(clientPath, tail-1), head(best, tail-1))
-	c.output(fmt.Sprintf("remotedbg: taking %s for %s; set substitutePath to overrule it", clientPath, best))
-	return best, ""
-}
-
-// notInBinary is the message of a breakpoint in a file that is not there.
-func notInBinary(byUser, best string) string {
-	why := "no such file in the binary"
-	if byUser != "" {
-		why += ": substitutePath makes it " + byUser
-	}
-	if best != "" {
-		why += fmt.Sprintf("; the closest is %s: set substitutePath to map to it", best)
-	}
-	return why
-}
-
-// closest returns the file that shares the most trailing elements with p, how
-// many, and whether no other shares as many.
-func (idx sourceIndex) closest(p string) (best string, tail int, unique bool) {
-	for _, f := range idx[baseName(p)] {
-		switch n := commonTail(f, p); {
-		case n > tail:
-			best, tail, unique = f, n, true
-		case n == tail:
-			unique = false
+	g := idx.guess(clientPath)
+	if g.source == nil {
+		if g.why == "" {
+			g.why = idx.missing(clientPath, "", candidates)
 		}
+		return candidates[0], g.why
 	}
-	return best, tail, unique
+	idx.taken[g.source.root] = g.dir
+	c.paths.hint(g.rule())
+	c.output(fmt.Sprintf("remotedbg: taking %s for %s; set substitutePath to overrule it", clientPath, g.source.file))
+	c.compare(clientPath, g.source.file)
+	return g.source.file, ""
 }
 
 // commonTail counts the trailing path elements a and b share.
 func commonTail(a, b string) int {
-	as, bs := strings.Split(slashed(a), "/"), strings.Split(slashed(b), "/")
+	as, bs := elements(a), elements(b)
 	n := 0
 	for n < len(as) && n < len(bs) && as[len(as)-1-n] == bs[len(bs)-1-n] {
 		n++
 	}
 	return n
-}
-
-// head is p without its last n elements, its own separators kept.
-func head(p string, n int) string {
-	for ; n > 0; n-- {
-		i := strings.LastIndexAny(p, `/\`)
-		if i < 0 {
-			return ""
-		}
-		p = p[:i]
-	}
-	return p
 }

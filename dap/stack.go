@@ -27,16 +27,21 @@ const (
 // reader of debug information has some) must not go through the engine, which
 // holds locks around f.
 func (c *conn) inspect(id session.RequestID, other *kind, f func(t *proc.Target) error) error {
-	err := c.sess.Inspect(id, func(t *proc.Target) (err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				c.log(fmt.Sprintf("dap: inspection panicked: %v\n%s", p, debug.Stack()))
-				err = kindInspection.becauseOf(fmt.Sprint(p))
-			}
-		}()
-		return f(t)
+	err := c.sess.Inspect(id, func(t *proc.Target) error {
+		return c.guarded(func() error { return f(t) })
 	})
 	return sessionError(err, other)
+}
+
+// guarded makes a panic of f an error.
+func (c *conn) guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log(fmt.Sprintf("dap: inspection panicked: %v\n%s", p, debug.Stack()))
+			err = kindInspection.becauseOf(fmt.Sprint(p))
+		}
+	}()
+	return f()
 }
 
 // unwind returns the frames of the frozen request, innermost first, depth of
@@ -61,19 +66,20 @@ func (c *conn) stackTrace(_ context.Context, args dap.StackTraceArguments) (dap.
 	if args.StartFrame < 0 || args.Levels < 0 {
 		return body, kindBadArguments.becauseOf("negative startFrame or levels")
 	}
-	first := min(args.StartFrame, deepestStack)
-	levels := min(args.Levels, deepestStack)
+	deepest := c.stackDepth()
+	first := min(args.StartFrame, deepest)
+	levels := min(args.Levels, deepest)
 	if levels == 0 {
-		levels = deepestStack
+		levels = deepest
 	}
 	id := session.RequestID(args.ThreadId)
 	err := c.inspect(id, kindStack, func(t *proc.Target) error {
-		end := min(first+levels, deepestStack)
+		end := min(first+levels, deepest)
 		frames, err := unwind(t, max(end, wholeStack))
 		if err != nil {
 			return err
 		}
-		body.TotalFrames = len(frames)
+		body.TotalFrames = min(len(frames), deepest)
 		for i := first; i < min(end, len(frames)); i++ {
 			body.StackFrames = append(body.StackFrames, c.stackFrame(id, i, &frames[i]))
 		}

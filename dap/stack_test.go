@@ -105,7 +105,7 @@ func TestLocalsOfEveryFrame(t *testing.T) {
 	} {
 		scopes, err := b.Scopes(frames[i].Id)
 		must(t, err)
-		if len(scopes) != 1 || scopes[0].Name != "Locals" || scopes[0].Expensive {
+		if len(scopes) != 2 || scopes[1].Name != "Request" || scopes[0].Name != "Locals" || scopes[0].Expensive {
 			t.Fatalf("scopes of %s: %+v", frames[i].Name, scopes)
 		}
 		rows, err := b.Children(scopes[0].VariablesReference)

@@ -31,7 +31,11 @@ const valuesDir = "testdata/values"
 // line marked //bp:marker and ends it with the test.
 func startProgram(t *testing.T, marker string, buildFlags ...string) *program {
 	t.Helper()
-	file, err := filepath.Abs(filepath.Join(valuesDir, "main.go"))
+	name := "main.go"
+	if strings.HasPrefix(marker, "shown") {
+		name = "shown.go"
+	}
+	file, err := filepath.Abs(filepath.Join(valuesDir, name))
 	if err != nil {
 		t.Fatal(err)
 	}

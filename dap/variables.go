@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/go-delve/delve/pkg/proc"
+	"github.com/go-delve/delve/service/api"
 	"github.com/google/go-dap"
 )
 
@@ -36,6 +37,16 @@ func (c *conn) variables(_ context.Context, args dap.VariablesArguments) (dap.Va
 		return body, kindBadArguments.becauseOf("negative start or count")
 	}
 	err = c.view(n.frame, kindVariables, func(x *viewer) error {
+		if n.extra != nil && args.Filter != "indexed" {
+			body.Variables = append(body.Variables, n.extra(x)...)
+			if n.instead {
+				if n.v != nil {
+					body.Variables = append(body.Variables, x.rawRow(n))
+				}
+				return nil
+			}
+		}
+		x.plain = x.plain || n.plain
 		if n.v == nil {
 			if args.Filter == "indexed" {
 				return nil
@@ -89,9 +100,11 @@ func (x *viewer) present(v *proc.Variable, name, expr string) dap.Variable {
 	v = x.load(v, expr)
 	row := dap.Variable{
 		Name:         name,
-		Value:        text(v),
-		Type:         typeName(v),
+		Value:        x.text(v),
+		Type:         x.typeName(v),
 		EvaluateName: expr,
+
+		MemoryReference: memoryReference(v),
 	}
 	row.VariablesReference, row.IndexedVariables, row.NamedVariables = x.expand(v, expr)
 	return row
@@ -107,7 +120,20 @@ func (x *viewer) expand(v *proc.Variable, expr string) (ref, indexed, named int)
 	if indexed > 0 && isText(tv) {
 		named = 1
 	}
-	return x.h.addNode(&node{frame: x.f, v: tv, expr: texpr}), indexed, named
+	n := &node{frame: x.f, v: tv, expr: texpr, plain: x.plain}
+	n.extra, n.instead = x.extra(v)
+	return x.h.addNode(n), indexed, named
+}
+
+// rawRow is the last of the rows that are shown instead of the fields of n: it
+// opens into the fields.
+func (x *viewer) rawRow(n *node) dap.Variable {
+	raw := *n
+	raw.extra, raw.instead, raw.plain = nil, false, true
+	return dap.Variable{
+		Name: "(raw)", Value: shortType(api.PrettyTypeName(n.v.DwarfType)), EvaluateName: n.expr,
+		VariablesReference: x.h.addNode(&raw),
+	}
 }
 
 // named lists the children of n that have names.

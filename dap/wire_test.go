@@ -115,7 +115,7 @@ func TestHandshakeOrderOnTheWire(t *testing.T) {
 	}
 	// The second stop may come after disconnect was handled, and then not at all.
 	order := strings.Join(got, ", ")
-	want := "initialize:1:true, attach:2:true, event initialized, configurationDone:3:true, next:4:true, "
+	want := "initialize:1:true, attach:2:true, event initialized, configurationDone:3:true, event remotedbg/armed, next:4:true, "
 	if !strings.HasPrefix(order, want) {
 		t.Errorf("order on the wire:\n %s\nwant it to begin with\n %s", order, want)
 	}
@@ -137,8 +137,8 @@ func TestBadMessagesGetOneError(t *testing.T) {
 		id         float64
 	}{
 		{"unknown command", `{"seq":7,"type":"request","command":"makeCoffee"}`, 7, 1002},
-		{"unsupported command", `{"seq":7,"type":"request","command":"setVariable","arguments":{}}`, 7, 1003},
-		{"cancel", `{"seq":7,"type":"request","command":"cancel","arguments":{"requestId":1}}`, 7, 1003},
+		{"unsupported command", `{"seq":7,"type":"request","command":"stepBack","arguments":{}}`, 7, 1003},
+		{"cancel of a progress", `{"seq":7,"type":"request","command":"cancel","arguments":{"progressId":"progress 1"}}`, 7, 1004},
 		{"malformed JSON with a seq", `{"seq":8,"type":"request","command":`, 8, 1001},
 		{"malformed JSON", `hello`, 0, 1001},
 		{"empty body", ``, 0, 1001},

@@ -101,7 +101,7 @@ func (c *Client) read() {
 // a later protocol, is skipped.
 func next(r *bufio.Reader) (dap.Message, error) {
 	for {
-		m, err := dap.ReadProtocolMessage(r)
+		m, err := readMessage(r)
 		var unknown *dap.DecodeProtocolMessageFieldError
 		if errors.As(err, &unknown) {
 			continue

@@ -26,6 +26,8 @@ func (c *Client) Initialize() (dap.Capabilities, error) {
 		ClientID: "daptest", ClientName: "daptest", AdapterID: "go", PathFormat: "path",
 		LinesStartAt1: true, ColumnsStartAt1: true,
 		SupportsVariableType: true, SupportsVariablePaging: true,
+		SupportsMemoryReferences: true, SupportsMemoryEvent: true,
+		SupportsInvalidatedEvent: true, SupportsProgressReporting: true,
 	})
 	if err != nil {
 		return dap.Capabilities{}, err

@@ -33,13 +33,17 @@ type asked struct {
 	function string
 	addr     uint64
 	When
-	log string
+	log   string
+	place *Place // of SetPlace
 }
 
 // conditional says whether a request may pass b.
 func (b *userBreakpoint) conditional() bool {
-	return b.asked.When != When{} || b.asked.log != ""
+	return b.asked.When != When{} || b.asked.passing()
 }
+
+// passing says whether requests do not stop there but only tell.
+func (a asked) passing() bool { return a.log != "" || a.place != nil && a.place.Capture != nil }
 
 // Names of the lists that are no files.
 const (

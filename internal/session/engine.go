@@ -55,7 +55,7 @@ type Engine struct {
 	mu       sync.Mutex
 	state    engineState
 	reason   string
-	session  *Session // nil: no IDE
+	sessions []*Session // in the order in which they attached
 	requests map[RequestID]*request
 	lastID   RequestID
 	stopped  time.Duration // of the threads of requests that are gone, in ptrace-stops
@@ -234,7 +234,6 @@ func (e *Engine) Close(reason string) error {
 		return nil
 	}
 	e.state, e.reason = engineEnding, reason
-	s := e.session
 	e.mu.Unlock()
 	close(e.stop)
 
@@ -245,10 +244,10 @@ func (e *Engine) Close(reason string) error {
 	if left := e.releaseAll(nil); left > 0 {
 		err = errors.Join(err, fmt.Errorf("remotedbg: %d requests could not be let go of within %v: end this agent, the kernel then lets go of them", left, releaseTimeout))
 	}
-	if s != nil {
+	e.mu.Lock()
+	for _, s := range e.sessions {
 		s.queue.put(Event{Kind: EventEnded, Text: reason})
 	}
-	e.mu.Lock()
 	e.state = engineEnded
 	e.mu.Unlock()
 	e.idle()

@@ -53,10 +53,10 @@ func (r *request) hold() (command, bool) {
 			}
 			return 0, false
 		case <-tooLong.C:
-			r.giveUp(fmt.Sprintf("it was held for %v, the most that --max-hold allows", r.e.cfg.MaxHold))
+			r.giveUp(fmt.Sprintf("it was held for %v, the most that --max-hold allows", r.e.cfg.MaxHold), false)
 		case <-look.C:
 			if evidence := r.stalled(); evidence != "" {
-				r.giveUp("it held up others: " + evidence + " (--stall-guard)")
+				r.giveUp("it held up others: "+evidence+" (--stall-guard)", true)
 			}
 		}
 	}
@@ -104,8 +104,8 @@ func (e *Engine) frozen() (n int) {
 }
 
 // giveUp lets go of a frozen request for good and says why, unless it is just
-// being moved.
-func (r *request) giveUp(why string) {
+// being moved. guard: the stall guard wants it.
+func (r *request) giveUp(why string, guard bool) {
 	r.e.mu.Lock()
 	if r.state != requestFrozen {
 		r.e.mu.Unlock()
@@ -113,9 +113,10 @@ func (r *request) giveUp(why string) {
 	}
 	r.state = requestRunning
 	r.info.Frozen = false
+	r.session.tally.thawed++
 	info := r.info
 	r.e.mu.Unlock()
-	r.session.queue.put(Event{Kind: EventContinued, Request: info, Text: why})
+	r.session.queue.put(Event{Kind: EventContinued, Request: info, Text: why, Guard: guard})
 	r.e.cfg.Log(fmt.Sprintf("request %d thawed: %s", info.ID, why))
 	r.thread.Release()
 }

@@ -18,11 +18,13 @@ import (
 // Called under the brain lock.
 func (s *Session) newBreakpoint(id int, w asked) *userBreakpoint {
 	b := &userBreakpoint{asked: w, pub: Breakpoint{ID: id, Line: w.line}}
-	b.logical = &proc.LogicalBreakpoint{LogicalID: id, HitCount: make(map[int64]uint64), Tracepoint: w.log != ""}
-	switch w.list {
-	case functionList:
+	b.logical = &proc.LogicalBreakpoint{LogicalID: id, HitCount: make(map[int64]uint64), Tracepoint: w.passing()}
+	switch {
+	case w.place != nil:
+		s.locatePlace(b)
+	case w.list == functionList:
 		s.locateFunction(b)
-	case instructionList:
+	case w.list == instructionList:
 		s.locateInstruction(b)
 	default:
 		b.pub.File = w.list
@@ -55,7 +57,7 @@ func (s *Session) setConditions(b *userBreakpoint) error {
 			return fmt.Errorf("condition %q: %w", w.Condition, err)
 		}
 	}
-	if err := t.ChangeBreakpointCondition(b.logical, w.Condition, w.HitCondition, false); err != nil {
+	if err := t.ChangeBreakpointCondition(b.logical, w.Condition, w.HitCondition, w.place != nil && w.place.PerGoroutine); err != nil {
 		return fmt.Errorf("hit condition %q: write a number, or one of == != > >= < <= %% and a number", w.HitCondition)
 	}
 	return nil
@@ -132,9 +134,9 @@ func (s *Session) locateLine(b *userBreakpoint) {
 		case !errors.As(err, &notFound):
 			b.err = err
 		case slices.Contains(s.e.bi.Sources, b.pub.File):
-			b.err = fmt.Errorf("line %d has no code in this binary: choose a line with a statement", b.asked.line)
+			b.err = s.whyNoLine(b.pub.File, b.asked.line)
 		default:
-			b.err = fmt.Errorf("%s is not among the source files of this binary: check substitutePath", b.pub.File)
+			b.err = s.whyNoFile(b.pub.File)
 		}
 		return
 	}
@@ -144,7 +146,10 @@ func (s *Session) locateLine(b *userBreakpoint) {
 		addrs = s.firstInEachFunction(b.pub.File, b.asked.line)
 	}
 	if len(addrs) == 0 {
-		b.err = fmt.Errorf("the compiler left no code for line %d in this binary: choose another line", b.asked.line)
+		b.err = s.whyNoLine(b.pub.File, b.asked.line)
+		return
+	}
+	if b.err = s.whyTooMany(b.asked.line, addrs); b.err != nil {
 		return
 	}
 	b.addrs = addrs

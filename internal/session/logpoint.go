@@ -98,7 +98,7 @@ func (r *request) atLogPoint() *userBreakpoint {
 		return nil
 	}
 	for _, b := range r.session.verified() {
-		if b.pub.ID == state.LogicalID() && b.log != nil {
+		if b.pub.ID == state.LogicalID() && b.asked.passing() {
 			return b
 		}
 	}
@@ -127,7 +127,9 @@ func (r *request) passLogPoints(err error) error {
 func (r *request) tell(b *userBreakpoint) {
 	t := r.group.Selected
 	text := ""
-	if scope, err := proc.ThreadScope(t, t.CurrentThread()); err != nil {
+	if b.asked.log == "" {
+		b.asked.place.Capture(r.id, t)
+	} else if scope, err := proc.ThreadScope(t, t.CurrentThread()); err != nil {
 		text = fmt.Sprintf("log point %d: %v", b.pub.ID, err)
 	} else {
 		text = b.log.render(scope)

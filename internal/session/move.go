@@ -50,6 +50,10 @@ func (r *request) move(cmd command) outcome {
 		err = r.group.Step()
 	case commandStepOut:
 		err = r.group.StepOut()
+	case commandStepInstruction:
+		err = r.group.StepInstruction(false)
+	case commandNextInstruction:
+		err = r.group.StepInstruction(true)
 	}
 	return r.judge(StopStep, r.passLogPoints(err))
 }

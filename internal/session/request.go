@@ -50,9 +50,10 @@ type request struct {
 	stopped bool // at least once; used by run only
 
 	// Guarded by Engine.mu.
-	info  Request
-	state requestState
-	told  bool // its goroutine was looked at or has stopped, see tellWaiting
+	info     Request
+	state    requestState
+	frozenAt time.Time // when it was frozen last
+	told     bool      // its goroutine was looked at or has stopped, see tellWaiting
 
 	// Guarded by Engine.brain.
 	proc  *backend.Process // nil until the first stop
@@ -60,8 +61,9 @@ type request struct {
 	pause pauseState
 }
 
-// newRequest seizes the thread of the offered request in slot s.
-func (e *Engine) newRequest(ses *Session, s board.Slot, tid int) (*request, error) {
+// newRequest seizes the thread of the offered request in slot s; nil if no
+// session wants it.
+func (e *Engine) newRequest(s board.Slot, tid int) (*request, error) {
 	d, err := e.board.Describe(s.Index)
 	if err != nil {
 		return nil, err
@@ -70,21 +72,22 @@ func (e *Engine) newRequest(ses *Session, s board.Slot, tid int) (*request, erro
 	if err != nil {
 		return nil, fmt.Errorf("client address on the board: %w", err)
 	}
-	r := &request{e: e, session: ses, slot: s, cmds: make(chan command, 1)}
-
 	// Not the brain lock: whatever Delve is busy with, requests must not wait.
 	// Under e.mu a change of the breakpoints is either in the plan or finds
 	// the request in the list.
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	ses := e.sessionFor(d, addr)
+	if e.state != engineArmed || ses == nil {
+		return nil, nil
+	}
 	plan := live.Plan{Stops: *ses.armed.Load()}
 	if ses.stopOnEntry.Load() {
 		plan.UntilText, plan.OverText = e.text.user, e.text.runtime
 	}
-	if e.state != engineArmed || e.session != ses {
-		return nil, ErrEnded
-	}
+	r := &request{e: e, session: ses, slot: s, cmds: make(chan command, 1)}
 	e.lastID++
+	ses.tally.taken++
 	r.info = Request{ID: e.lastID, Method: d.Method, Path: d.Path, Route: d.Route, Client: addr, Since: time.Now()}
 	r.id, r.name = r.info.ID, r.info.Name()
 	e.requests[r.id] = r
@@ -207,12 +210,16 @@ func (o outcome) gone() bool {
 func (r *request) settle(out outcome) bool {
 	r.e.mu.Lock()
 	if !r.e.mayFreeze() {
+		r.session.tally.passed++
 		r.e.mu.Unlock()
 		r.session.output(fmt.Sprintf("%s passed %s without stopping: %d requests are stopped, the most that --max-frozen allows", r.name, out.where, r.e.cfg.MaxFrozen))
 		return false
 	}
 	r.state, r.told = requestFrozen, true
-	r.info.Frozen = true
+	r.info.Frozen, r.frozenAt = true, time.Now()
+	if !r.stopped {
+		r.session.tally.stopped++
+	}
 	info := r.info
 	r.e.mu.Unlock()
 	r.stopped = true

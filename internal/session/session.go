@@ -23,28 +23,34 @@ type Session struct {
 	// Guarded by Engine.mu.
 	started bool
 	closed  bool
+	wants   Wants
+	tally   tally
 
 	// Guarded by Engine.brain.
 	breakpoints []*userBreakpoint // in the order in which they were set
 	lastID      int
 }
 
-// NewSession attaches one IDE; ErrBusy while another is attached, ErrEnded when
-// the engine has ended.
+// NewSession attaches one IDE; ErrBusy while maxSessions are attached, ErrEnded
+// when the engine has ended. Each has its own breakpoints, stops and requests; see
+// Wants for which request is whose.
 func (e *Engine) NewSession() (*Session, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
 	case e.state != engineArmed:
 		return nil, ErrEnded
-	case e.session != nil:
+	case len(e.sessions) >= maxSessions:
 		return nil, ErrBusy
 	}
 	s := &Session{e: e, queue: newQueue()}
 	s.armed.Store(new([]uint64))
-	e.session = s
+	e.sessions = append(e.sessions, s)
 	return s, nil
 }
+
+// maxSessions is how many IDEs may be attached at the same time.
+const maxSessions = 8
 
 // Events delivers what happens, in order; closed after EventEnded or Close. The
 // queue is unbounded: a slow reader delays nobody.
@@ -62,6 +68,13 @@ func (s *Session) Start() {
 	s.e.mu.Lock()
 	defer s.e.mu.Unlock()
 	s.started = true
+}
+
+// SetWants narrows which of the matching requests the session takes from now on.
+func (s *Session) SetWants(w Wants) {
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	s.wants = w
 }
 
 // Sources lists the source files named in the binary's line tables.
@@ -179,9 +192,7 @@ func (s *Session) Close() error {
 	e.mu.Unlock()
 	e.releaseAll(s)
 	e.mu.Lock()
-	if e.session == s {
-		e.session = nil
-	}
+	e.sessions = slices.DeleteFunc(e.sessions, func(other *Session) bool { return other == s })
 	e.mu.Unlock()
 	s.queue.abandon()
 	return nil

@@ -130,6 +130,7 @@ type Event struct {
 	BreakpointIDs []int
 	Breakpoint    Breakpoint
 	Text          string
+	Guard         bool // an EventContinued by the stall guard
 }
 
 // Errors that a front end tells apart.
@@ -137,6 +138,6 @@ var (
 	ErrNoRequest = errors.New("no such request: it has finished or never was")
 	ErrRunning   = errors.New("the request is running: pause it or wait for a stop")
 	ErrFrozen    = errors.New("the request is already stopped")
-	ErrBusy      = errors.New("another IDE is attached to this agent: disconnect it first")
+	ErrBusy      = errors.New("as many IDEs as it takes are attached to this agent: disconnect one first")
 	ErrEnded     = errors.New("the session has ended: run remotedbg attach again")
 )

@@ -124,17 +124,20 @@ func (w *watcher) tellMissed() {
 	}
 	before := w.counts
 	w.counts = now
-	w.e.mu.Lock()
-	s := w.e.session
-	w.e.mu.Unlock()
-	if s == nil {
-		return
-	}
 	if n := now.Silent - before.Silent; n > 0 {
-		s.output(fmt.Sprintf("%d matching requests ran untouched: this agent did not answer within 100 ms, the machine is too busy", n))
+		w.e.outputToAll(fmt.Sprintf("%d matching requests ran untouched: this agent did not answer within 100 ms, the machine is too busy", n))
 	}
 	if n := now.Full - before.Full; n > 0 {
-		s.output(fmt.Sprintf("%d matching requests ran untouched: the gate holds %d at a time", n, w.e.board.NumSlots()))
+		w.e.outputToAll(fmt.Sprintf("%d matching requests ran untouched: the gate holds %d at a time", n, w.e.board.NumSlots()))
+	}
+}
+
+// outputToAll tells every session.
+func (e *Engine) outputToAll(text string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range e.sessions {
+		s.output(text)
 	}
 }
 
@@ -207,19 +210,12 @@ func (e *Engine) take(s board.Slot) *request {
 		_ = e.board.Answer(s.Index, s.Gen, false)
 		return nil
 	}
-	e.mu.Lock()
-	ses := e.session
-	wanted := e.state == engineArmed && ses != nil && ses.started
-	e.mu.Unlock()
-	if !wanted {
-		e.decline(s, tid)
-		return nil
-	}
-	r, err := e.newRequest(ses, s, tid)
+	r, err := e.newRequest(s, tid)
 	if err != nil {
 		e.cfg.Log(fmt.Sprintf("declined a request: %v", err))
+	}
+	if r == nil {
 		e.decline(s, tid)
-		return nil
 	}
 	return r
 }

@@ -100,6 +100,17 @@ func values(o *order) {
 	keep(shadow, nilPtr, nilMap, nilSlice, nilErr)
 }
 
+// panicking is stopped while its deferred function runs.
+//
+//go:noinline
+func panicking() {
+	defer func() {
+		keep("deferred") //bp:panicking
+		keep(recover())
+	}()
+	panic(&shopError{Code: 42})
+}
+
 func main() {
 	note := "ring twice"
 	parent := &order{ID: 1, Customer: "parent"}
@@ -112,5 +123,7 @@ func main() {
 	}
 	keep(outer(o, 21))
 	values(o)
+	shown()
+	panicking()
 	keep(deep(200))
 }

@@ -36,6 +36,7 @@ func newMux(g *gate.Gate, s *service) *http.ServeMux {
 	registerDrawer(mux)
 	registerEnds(mux)
 	registerWatched(mux)
+	registerValues(mux)
 	return mux
 }
 

@@ -35,7 +35,9 @@ func (t *Thread) trace() {
 	switch {
 	case errors.Is(err, errRelease):
 		err = t.detach()
-	case !errors.Is(err, ErrGone):
+	case errors.Is(err, ErrGone):
+		t.leaveExec()
+	default:
 		err = errors.Join(err, t.bail())
 	}
 	t.report(Event{Gone: &Gone{Err: err}})
@@ -146,6 +148,26 @@ func (t *Thread) bail() error {
 		return errors.Join(err, werr)
 	}
 	return errors.Join(err, t.lost(ptrace(unix.PTRACE_DETACH, t.tid, 0)))
+}
+
+// leaveExec lets go of a tracee that has replaced its program by execve(2): it
+// took over the id of its process, under which it is traced on. It would be let
+// go of when this operating system thread ends, which on a busy machine has taken
+// more than a second. A failure means that there was no exec, or that the main
+// thread is traced by another of our threads or by nobody.
+func (t *Thread) leaveExec() {
+	leader := t.proc.PID
+	if leader == t.tid || ptrace(unix.PTRACE_INTERRUPT, leader, 0) != nil {
+		return
+	}
+	sig, event, gone, err := waitStop(leader)
+	if gone || err != nil {
+		return
+	}
+	if event == unix.PTRACE_EVENT_STOP {
+		sig = 0 // our own interrupt
+	}
+	_ = ptrace(unix.PTRACE_DETACH, leader, uintptr(sig))
 }
 
 // stop is a ptrace-stop of the tracee.

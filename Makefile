@@ -11,15 +11,17 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The oldest Go that a service may be built with.
 OLDEST_GO := go1.24.13
 
-.PHONY: help demo test bench faults compare-clientip lint install
+.PHONY: help demo test test-ide bench faults compare-clientip lint install dap-table
 
 help:
 	@echo 'make demo         freeze one request of an example service under load (KEEP=1: leave it running)'
 	@echo 'make test         all tests of all modules'
+	@echo 'make test-ide     VS Code itself, in a headless Chromium, debugs two requests (installs what is missing; SHOTS=DIR: screenshots)'
 	@echo 'make bench        what a frozen request costs the others, and latencies'
 	@echo 'make faults       the debugger killed, stopped and confused at random moments (about an hour; ROW=kill TRIALS=40: less)'
 	@echo 'make compare-clientip  what other libraries take for the client address, row by row'
 	@echo 'make lint         gofmt, vet, cross builds, staticcheck'
+	@echo 'make dap-table    every DAP request against dlv and remotedbg, into docs/dap.md (LATENCY=1: latencies instead)'
 	@echo 'make install      go install of the remotedbg command'
 
 # -buildvcs=false: the commit's stamp is of no use here, and cannot be had in a
@@ -30,6 +32,11 @@ demo:
 
 test:
 	@.ci/test $(MODULES)
+
+# Not part of test: it installs VS Code from npm and, if there is none, Chromium
+# with apt-get. It fails where they cannot be had.
+test-ide:
+	@cd integration && go run -buildvcs=false ./ide $(if $(SHOTS),-screenshots '$(abspath $(SHOTS))')
 
 bench:
 	@.ci/bench
@@ -43,6 +50,9 @@ compare-clientip:
 
 lint:
 	@.ci/lint '$(STATICCHECK)' '$(OLDEST_GO)' $(MODULES)
+
+dap-table:
+	@cd integration && go run -buildvcs=false ./compare $(if $(LATENCY),-latency,-write)
 
 install:
 	go install ./cmd/remotedbg

@@ -21,10 +21,10 @@ const (
 	probeCount    = int((peerTimeout - probeIdle) / probeInterval)
 )
 
-// watchPeer sets the socket options that make a dead peer an error (tcp(7):
+// WatchPeer sets the socket options that make a dead peer an error (tcp(7):
 // TCP_KEEPIDLE and so on, TCP_USER_TIMEOUT). They help where they can be set;
 // other connections have no such peer.
-func watchPeer(nc net.Conn) error {
+func WatchPeer(nc net.Conn) error {
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
 		return nil

@@ -22,7 +22,7 @@ func TestWatchPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	if err := watchPeer(nc); err != nil {
+	if err := WatchPeer(nc); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := nc.(*net.TCPConn).SyscallConn()

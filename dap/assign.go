@@ -198,8 +198,13 @@ func (x *viewer) mayPoint(dst *proc.Variable, parsed ast.Expr, value string) err
 	if made {
 		return kindAssign.becauseOf("a pointer may only be set to nil or to one that the program holds: name the variable that holds it")
 	}
-	if phase, err := x.scope.EvalExpression("runtime.gcphase", firstLook); err == nil && phase.Value != nil {
-		if n, _ := constant.Uint64Val(phase.Value); n != 0 {
+	switch phase, err := x.scope.EvalExpression("runtime.gcphase", firstLook); {
+	case err != nil:
+		return kindAssign.because(fmt.Errorf("what the garbage collector does just now: %w", err))
+	case phase.Value == nil:
+		return kindAssign.becauseOf("what the garbage collector does just now cannot be read")
+	default:
+		if n, _ := constant.Uint64Val(phase.Value); n != 0 { // _GCoff is 0
 			return kindAssign.becauseOf("the garbage collector is marking just now and would miss the change: try again")
 		}
 	}

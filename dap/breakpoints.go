@@ -45,7 +45,11 @@ func (c *conn) setBreakpoints(_ context.Context, args dap.SetBreakpointsArgument
 	if why != "" {
 		return dap.SetBreakpointsResponseBody{Breakpoints: results}, nil
 	}
-	got, err := c.sess.SetBreakpoints(file, ask)
+	var got []session.Breakpoint
+	err := c.slowly("Finding lines in the program", func() (err error) {
+		got, err = c.sess.SetBreakpoints(file, ask)
+		return err
+	})
 	if err != nil {
 		return none, sessionError(err, kindBreakpoints)
 	}
@@ -106,7 +110,11 @@ func (c *conn) setFunctionBreakpoints(_ context.Context, args dap.SetFunctionBre
 	for i, w := range args.Breakpoints {
 		ask[i] = session.FunctionBreakpoint{Name: strings.TrimSpace(w.Name), When: when(w.Condition, w.HitCondition)}
 	}
-	got, err := c.sess.SetFunctionBreakpoints(ask)
+	var got []session.Breakpoint
+	err := c.slowly("Finding functions in the program", func() (err error) {
+		got, err = c.sess.SetFunctionBreakpoints(ask)
+		return err
+	})
 	if err != nil {
 		return none, sessionError(err, kindBreakpoints)
 	}

@@ -52,12 +52,16 @@ func TestCancel(t *testing.T) {
 	close(fake.slow)
 
 	for name, wait := range map[string]func() (godap.ResponseMessage, error){
-		"the running one": running, "one before": before, "one behind": after, "a cancel": cancelSixth,
+		"one before": before, "one behind": after, "a cancel": cancelSixth,
 		"a cancel of the running one": cancelRunning, "a cancel of one to come": cancelLater, "a cancel of itself": cancelItself,
 	} {
 		if _, err := wait(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	_, err = running()
+	if e := failure(t, err); e.ID == 1007 {
+		t.Errorf("the running one: %+v", e) // it fails because the fake has no executable
 	}
 	_, err = withdrawn()
 	if e := failure(t, err); e.ID != 1007 || e.Show {

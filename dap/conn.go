@@ -137,7 +137,7 @@ func (c *conn) end(reason string) {
 	c.closeSession()
 	c.state, c.endReason = stateEnded, reason
 	if attached {
-		c.output("remotedbg: the session has ended: " + reason)
+		c.important("remotedbg: the session has ended: " + reason)
 		c.event("terminated", empty{})
 	}
 }
@@ -165,6 +165,12 @@ func (c *conn) event(name string, body any) {
 // output writes a line to the client's debug console.
 func (c *conn) output(line string) {
 	c.event("output", dap.OutputEventBody{Category: "console", Output: strings.TrimRight(line, "\n") + "\n"})
+}
+
+// important is output for what the person at the IDE must not miss: clients
+// show it in a way of its own, such as a notice.
+func (c *conn) important(line string) {
+	c.event("output", dap.OutputEventBody{Category: "important", Output: strings.TrimRight(line, "\n") + "\n"})
 }
 
 func (c *conn) log(line string) { c.cfg.Log(line) }

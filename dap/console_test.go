@@ -44,18 +44,18 @@ func TestConsole(t *testing.T) {
 		t.Errorf("dlv bt 1: %q", got.Result)
 	}
 	for line, want := range map[string]string{
-		"dlv config goroutineFilters x":  "--allow",
-		"dlv config showRegisters true":  "always",
-		"dlv config nosuch 1":            "no setting",
-		"dlv config stackTraceDepth 0":   "frames",
+		"dlv config goroutineFilters x":   "--allow",
+		"dlv config showRegisters true":   "always",
+		"dlv config nosuch 1":             "no setting",
+		"dlv config stackTraceDepth 0":    "frames",
 		"dlv config substitutePath a b c": "substitutePath",
-		`dlv config substitutePath "a`:   "quote",
-		"dlv config substitutePath /no":  "no rule",
-		"dlv sources (":                  "missing closing",
-		"dlv stack deep":                 "number",
-		"dlv break main.go:3":            "in the editor",
-		"dlv makecoffee":                 "no command",
-		"dlv help makecoffee":            "no command",
+		`dlv config substitutePath "a`:    "quote",
+		"dlv config substitutePath /no":   "no rule",
+		"dlv sources (":                   "missing closing",
+		"dlv stack deep":                  "number",
+		"dlv break main.go:3":             "in the editor",
+		"dlv makecoffee":                  "no command",
+		"dlv help makecoffee":             "no command",
 	} {
 		_, err := b.Evaluate(line, 0, "repl")
 		if e := failure(t, err); e.ID != 1404 || e.Show || !strings.Contains(e.Message, want) {

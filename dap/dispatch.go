@@ -171,7 +171,7 @@ func (c *conn) route(ctx context.Context, req request) (body any, err error) {
 
 // report tells the user and the agent's log of a panic.
 func (c *conn) report(where string, p any) {
-	c.output(fmt.Sprintf("remotedbg: internal error in %s: %v", where, p))
+	c.important(fmt.Sprintf("remotedbg: internal error in %s: %v", where, p))
 	c.log(fmt.Sprintf("dap: %s panicked: %v\n%s", where, p, debug.Stack()))
 }
 

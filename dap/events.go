@@ -40,7 +40,7 @@ func (c *conn) translate(ev session.Event) {
 	case session.EventContinued:
 		c.handles.reset(id)
 		if ev.Text != "" {
-			c.output(fmt.Sprintf("remotedbg: %s goes on: %s", ev.Request.Name(), ev.Text))
+			c.important(fmt.Sprintf("remotedbg: %s goes on: %s", ev.Request.Name(), ev.Text))
 		}
 		if !c.wasWaiting(id) {
 			if ev.Guard {

@@ -141,7 +141,13 @@ func (f *fakeSession) Continue(id session.RequestID) error { return f.move("Cont
 func (f *fakeSession) Next(id session.RequestID) error     { return f.move("Next", id) }
 func (f *fakeSession) StepIn(id session.RequestID) error   { return f.move("StepIn", id) }
 func (f *fakeSession) StepOut(id session.RequestID) error  { return f.move("StepOut", id) }
-func (f *fakeSession) Pause(id session.RequestID) error    { return f.note("Pause") }
+func (f *fakeSession) NextInstruction(id session.RequestID) error {
+	return f.move("NextInstruction", id)
+}
+func (f *fakeSession) StepInstruction(id session.RequestID) error {
+	return f.move("StepInstruction", id)
+}
+func (f *fakeSession) Pause(id session.RequestID) error { return f.note("Pause") }
 
 func (f *fakeSession) Inspect(id session.RequestID, use func(t *proc.Target) error) error {
 	if err := f.note("Inspect"); err != nil {

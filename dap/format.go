@@ -81,7 +81,8 @@ func unreadable(err error) string {
 		strings.Contains(msg, "no location attribute"),
 		strings.Contains(msg, "empty OP stack"):
 		return "(optimized away)"
-	case strings.HasPrefix(msg, "register ") && strings.HasSuffix(msg, " not available"):
+	case strings.HasPrefix(msg, "register ") && strings.HasSuffix(msg, " not available"),
+		strings.Contains(msg, " from register ") && strings.HasSuffix(msg, "(size: 0)"):
 		return "(optimized away: it was in a register that a later call used)"
 	}
 	return "(unreadable: " + msg + ")"

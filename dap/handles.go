@@ -43,8 +43,8 @@ type node struct {
 	start int            // the first element shown; not 0 for "the rest of" a long list
 	plain bool           // below it everything is shown as Delve shows it
 
-	extra   func(x *viewer) []dap.Variable // rows besides the children, may be nil
-	instead bool                           // the rows are instead of the children
+	extra   func(x *viewer, expr string) []dap.Variable // rows besides the children, may be nil
+	instead bool                                        // the rows are instead of the children
 }
 
 func newHandles() *handles {

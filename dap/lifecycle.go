@@ -36,6 +36,8 @@ var capabilities = dap.Capabilities{
 	SupportsCompletionsRequest:  true,
 	CompletionTriggerCharacters: []string{"."},
 
+	SupportsSteppingGranularity: true,
+
 	SupportsCancelRequest:      true,
 	SupportsReadMemoryRequest:  true,
 	SupportsWriteMemoryRequest: true,

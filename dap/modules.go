@@ -175,24 +175,28 @@ func (c *conn) loadedSources(context.Context, struct{}) (dap.LoadedSourcesRespon
 	return body, nil
 }
 
-// sourcesOf finds the owner of every file. A package's line table names files
-// of others too, of which it inlined functions: the best owner is not it, but
-// whose directory the file is in.
+// sourcesOf finds the owner of every file: that of the package whose functions
+// come from its directory, or else from the nearest one above.
 func sourcesOf(bi *proc.BinaryInfo, info *debug.BuildInfo) []sourceFile {
 	byDir := make(map[string]owner)
-	for _, pkg := range bi.ListPackagesBuildInfo(false) {
-		byDir[pkg.DirectoryPath] = ownerOf(pkg.ImportPath, info)
+	for pkg, dir := range packageDirs(bi) {
+		byDir[dir] = ownerOf(pkg, info)
 	}
 	files := make(map[string]owner, len(bi.Sources))
 	for _, f := range bi.Sources {
 		if f == wrapperFile || f == "" {
 			continue
 		}
-		o, ok := byDir[path.Dir(f)]
-		if !ok {
-			o = ownerStandard
+		files[f] = ownerStandard
+		for dir := path.Dir(f); ; dir = path.Dir(dir) {
+			if o, ok := byDir[dir]; ok {
+				files[f] = o
+				break
+			}
+			if dir == path.Dir(dir) {
+				break
+			}
 		}
-		files[f] = o
 	}
 	list := make([]sourceFile, 0, len(files))
 	for _, f := range slices.Sorted(maps.Keys(files)) {
@@ -200,6 +204,25 @@ func sourcesOf(bi *proc.BinaryInfo, info *debug.BuildInfo) []sourceFile {
 	}
 	slices.SortStableFunc(list, func(a, b sourceFile) int { return cmp.Compare(a.owner, b.owner) })
 	return list
+}
+
+// packageDirs finds the directory of each package by the first of its functions
+// that has a source line: to look up more would take seconds in a large program.
+func packageDirs(bi *proc.BinaryInfo) map[string]string {
+	const tries = 8 // wrappers and generic instances come first in some
+	dirs, tried := make(map[string]string), make(map[string]int)
+	for i := range bi.Functions {
+		fn := &bi.Functions[i]
+		pkg := fn.PackageName()
+		if fn.Entry == 0 || dirs[pkg] != "" || tried[pkg] == tries || pkg != fn.CompilationUnitName() {
+			continue
+		}
+		tried[pkg]++
+		if file, _ := bi.EntryLineForFunc(fn); file != "" && file != wrapperFile {
+			dirs[pkg] = path.Dir(file)
+		}
+	}
+	return dirs
 }
 
 func ownerOf(pkg string, info *debug.BuildInfo) owner {

@@ -4,6 +4,7 @@ package dap
 
 import (
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/google/go-dap"
@@ -23,13 +24,13 @@ func (c *conn) slowly(title string, f func() error) error {
 	if !c.client.progressEvents {
 		return f()
 	}
-	done := make(chan error, 1)
-	go func() { done <- c.guarded(f) }()
+	done := make(chan func() error, 1)
+	go func() { done <- caught(f) }()
 	first := time.NewTimer(progressAfter)
 	defer first.Stop()
 	select {
-	case err := <-done:
-		return err
+	case result := <-done:
+		return result()
 	case <-first.C:
 	}
 	c.lastProgress++
@@ -40,13 +41,26 @@ func (c *conn) slowly(title string, f func() error) error {
 	defer tick.Stop()
 	for {
 		select {
-		case err := <-done:
+		case result := <-done:
 			c.event("progressEnd", dap.ProgressEndEventBody{ProgressId: id})
-			return err
+			return result()
 		case <-tick.C:
 			c.event("progressUpdate", dap.ProgressUpdateEventBody{
 				ProgressId: id, Message: fmt.Sprintf("%v so far", time.Since(began).Round(time.Second)),
 			})
 		}
 	}
+}
+
+// caught runs f and returns what its caller gets: the error, or the panic, which
+// is the dispatcher's to report.
+func caught(f func() error) (result func() error) {
+	defer func() {
+		if p := recover(); p != nil {
+			at := debug.Stack()
+			result = func() error { panic(fmt.Sprintf("%v\n%s", p, at)) }
+		}
+	}()
+	err := f()
+	return func() error { return err }
 }

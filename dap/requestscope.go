@@ -19,7 +19,7 @@ import (
 
 // requestRows is the scope Request: what is known of the request that the
 // frames serve, without a look at any variable of theirs.
-func (c *conn) requestRows(x *viewer) []dap.Variable {
+func (c *conn) requestRows(x *viewer, _ string) []dap.Variable {
 	goroutine := uint64(0)
 	if g, err := proc.GetG(x.t.CurrentThread()); err == nil && g != nil {
 		goroutine = uint64(g.ID)
@@ -51,7 +51,7 @@ func (c *conn) requestRows(x *viewer) []dap.Variable {
 	}
 	add("thread was stopped for", d.StopOfThread.Round(10*time.Microsecond).String())
 	if found.ok() {
-		rows = append(rows, x.row(found.field("Header"), "headers"), x.row(found, "http.Request"))
+		rows = append(rows, x.row(found.field("Header"), "headers", ""), x.row(found, "http.Request", ""))
 	} else {
 		add("http.Request", "(not found in a variable that the compiler kept)")
 	}
@@ -220,9 +220,9 @@ func (x *viewer) place(g stall.Goroutine) string {
 		if fn == nil {
 			break
 		}
-		if pkg := fn.PackageName(); pkg != "runtime" {
+		if pkg := fn.PackageName(); pkg != "runtime" && !strings.Contains(fn.Name, ".gowrap") {
 			place = fmt.Sprintf("%s %s:%d", functionName(fn), file[strings.LastIndexByte(file, '/')+1:], line)
-			if inModule(pkg) {
+			if ofAModule(pkg) {
 				break
 			}
 		}
@@ -234,9 +234,9 @@ func (x *viewer) place(g stall.Goroutine) string {
 	return place
 }
 
-// inModule tells main and what has a host's name in its path from the standard
+// ofAModule tells main and what has a host's name in its path from the standard
 // library.
-func inModule(pkg string) bool {
+func ofAModule(pkg string) bool {
 	first, _, _ := strings.Cut(pkg, "/")
 	return first == "main" || strings.Contains(first, ".")
 }

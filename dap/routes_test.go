@@ -52,6 +52,8 @@ var needs = map[string][]string{
 	"supportsCompletionsRequest":  {"completions"},
 	"completionTriggerCharacters": {"completions"},
 
+	"supportsSteppingGranularity": {"next", "stepIn", "stepOut"},
+
 	"supportsCancelRequest":      {"cancel"},
 	"supportsReadMemoryRequest":  {"readMemory"},
 	"supportsWriteMemoryRequest": {"writeMemory"},

@@ -116,7 +116,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			nc.Close()
 			continue
 		}
-		if err := watchPeer(nc); err != nil {
+		if err := WatchPeer(nc); err != nil {
 			s.cfg.Log(fmt.Sprintf("dap: connection from %s: a peer that is gone may go unnoticed: %v", nc.RemoteAddr(), err))
 		}
 		conns.Go(func() {

@@ -31,6 +31,8 @@ type Session interface {
 	Next(id session.RequestID) error
 	StepIn(id session.RequestID) error
 	StepOut(id session.RequestID) error
+	NextInstruction(id session.RequestID) error
+	StepInstruction(id session.RequestID) error
 	Pause(id session.RequestID) error
 	Inspect(id session.RequestID, f func(t *proc.Target) error) error
 	Symbols(f func(bi *proc.BinaryInfo) error) error

@@ -3,8 +3,10 @@
 package dap
 
 import (
+	"fmt"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/go-delve/delve/pkg/dwarf/godwarf"
@@ -116,9 +118,19 @@ func (x *viewer) text(v *proc.Variable) string {
 	return text(v)
 }
 
-// fullText is text without a bound on its length.
+// fullText is v to be copied: without a bound on its length, and with all fields.
 func (x *viewer) fullText(v *proc.Variable) string {
-	if s, ok := x.shown(v); ok && v.Kind != reflect.Slice {
+	if x.plain || v.Unreadable != nil {
+		return fullText(v)
+	}
+	at := x.of(v)
+	if isBytes(at.real()) {
+		if b, n, ok := at.bytes(copiedString); ok {
+			if s, printable := asText(b, n > int64(len(b))); printable {
+				return strconv.Quote(s)
+			}
+		}
+	} else if s, ok := x.show(at, 0); ok {
 		return s
 	}
 	return fullText(v)
@@ -128,7 +140,74 @@ func (x *viewer) shown(v *proc.Variable) (string, bool) {
 	if x.plain || v.Unreadable != nil {
 		return "", false
 	}
-	return x.show(x.of(v), 0)
+	at := x.of(v)
+	if s, ok := x.show(at, 0); ok {
+		return s, true
+	}
+	if v.Kind == reflect.Slice {
+		return showElements(at, v)
+	}
+	return x.showFields(at)
+}
+
+// maxLineElements bounds the elements on one line.
+const maxLineElements = 8
+
+// showElements shows a slice of structs, or of what leads to them, by the fields
+// of its first elements.
+func showElements(at val, v *proc.Variable) (string, bool) {
+	list, n := at.elems(maxLineElements)
+	if len(list) == 0 {
+		return "", false
+	}
+	var parts []string
+	for _, e := range list {
+		s, ok := at.x.show(e, 1)
+		if !ok {
+			if s, ok = at.x.showFields(e); !ok {
+				return "", false
+			}
+			if i := strings.Index(s, " {"); i > 0 && !strings.HasSuffix(s[:i], ")") {
+				s = s[i+1:] // the slice's type says it
+			}
+		}
+		if parts = append(parts, s); len(s) > maxText {
+			break
+		}
+	}
+	if int64(len(parts)) < n {
+		parts = append(parts, "...")
+	}
+	return fmt.Sprintf("%s len: %d, cap: %d, [%s]", shortType(at.typeName()), v.Len, v.Cap, strings.Join(parts, ", ")), true
+}
+
+// showFields shows a struct, or what leads to one, by its fields: Delve's own
+// text for it has addresses where a person wants values.
+func (x *viewer) showFields(v val) (string, bool) {
+	prefix := ""
+	for range maxShowDepth {
+		name := v.typeName()
+		switch v.real().(type) {
+		case *godwarf.StructType:
+			if prefix == "" || strings.HasSuffix(prefix, "*") {
+				prefix += shortType(name) + " "
+			}
+			return prefix + fieldsLine(v, nil), true
+		case *godwarf.PtrType:
+			if prefix == "" {
+				prefix = "*"
+			} else if strings.HasSuffix(prefix, "*") {
+				return "", false // a pointer to a pointer
+			}
+			v = v.deref()
+		case *godwarf.InterfaceType:
+			v = v.dynamic()
+			prefix += shortType(name) + "(" + shortType(v.typeName()) + ") "
+		default:
+			return "", false
+		}
+	}
+	return "", false
 }
 
 // cutRaw takes ",raw" off an expression: its value is shown as Delve shows it.
@@ -147,7 +226,7 @@ func (x *viewer) typeName(v *proc.Variable) string {
 
 // extra is the rows that a person wants to see of v besides what its type
 // has, and whether they are instead of it. nil: none.
-func (x *viewer) extra(v *proc.Variable) (rows func(x *viewer) []dap.Variable, instead bool) {
+func (x *viewer) extra(v *proc.Variable) (rows func(x *viewer, expr string) []dap.Variable, instead bool) {
 	if x.plain || v.Unreadable != nil {
 		return nil, false
 	}
@@ -162,7 +241,7 @@ func (x *viewer) extra(v *proc.Variable) (rows func(x *viewer) []dap.Variable, i
 			at = at.dynamic()
 			if name == "error" && at.ok() {
 				if chain, _ := errorChain(at); len(chain) > 1 {
-					return func(x *viewer) []dap.Variable { return x.chainRow(at.in(x)) }, false
+					return func(x *viewer, _ string) []dap.Variable { return x.chainRow(at.in(x)) }, false
 				}
 			}
 			continue
@@ -172,11 +251,11 @@ func (x *viewer) extra(v *proc.Variable) (rows func(x *viewer) []dap.Variable, i
 		case *godwarf.StructType:
 			switch {
 			case isContext(name):
-				return func(x *viewer) []dap.Variable { return x.contextRows(at.in(x)) }, true
+				return func(x *viewer, _ string) []dap.Variable { return x.contextRows(at.in(x)) }, true
 			case isProto(t):
-				return func(x *viewer) []dap.Variable { return x.protoRows(at.in(x), t) }, true
+				return func(x *viewer, expr string) []dap.Variable { return x.protoRows(at.in(x), t, expr) }, true
 			case generic(name) == "sync/atomic.Pointer":
-				return func(x *viewer) []dap.Variable { return x.atomicTarget(at.in(x)) }, false
+				return func(x *viewer, _ string) []dap.Variable { return x.atomicTarget(at.in(x)) }, false
 			}
 		}
 		return nil, false
@@ -190,26 +269,27 @@ func (v val) in(x *viewer) val {
 	return v
 }
 
-// row is a row for what is at v, with whatever can be opened below it.
-func (x *viewer) row(v val, name string) dap.Variable {
+// row is a row for what is at v, with whatever can be opened below it. expr is an
+// expression for it, or "".
+func (x *viewer) row(v val, name, expr string) dap.Variable {
 	switch {
 	case !v.ok():
 		return dap.Variable{Name: name, Value: "(unreadable)"}
 	case v.v != nil:
-		return x.present(v.v, name, "")
+		return x.present(v.v, name, expr)
 	}
 	got, err := x.at(v.t, v.addr)
 	if err != nil {
 		return dap.Variable{Name: name, Value: unreadable(err)}
 	}
-	return x.present(got, name, "")
+	return x.present(got, name, expr)
 }
 
 // virtual is a row whose children are made by rows.
 func (x *viewer) virtual(name, value string, count int, rows func(x *viewer) []dap.Variable) dap.Variable {
 	row := dap.Variable{Name: name, Value: clipText(value, maxText)}
 	if count > 0 {
-		row.VariablesReference = x.h.addNode(&node{frame: x.f, extra: rows, instead: true})
+		row.VariablesReference = x.h.addNode(&node{frame: x.f, extra: func(x *viewer, _ string) []dap.Variable { return rows(x) }, instead: true})
 		row.NamedVariables = count
 	}
 	return row

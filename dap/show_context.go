@@ -194,7 +194,7 @@ func (x *viewer) contextRows(c val) []dap.Variable {
 		rows = append(rows, dap.Variable{Name: "deadline", Value: s.until(time.Now())})
 	}
 	for _, v := range s.values {
-		rows = append(rows, x.row(v.value, "["+v.key+"]"))
+		rows = append(rows, x.row(v.value, "["+v.key+"]", ""))
 	}
 	rows = append(rows, dap.Variable{Name: "(layers)", Value: clipText(strings.Join(s.layers, " <- "), maxText)})
 	if s.rest != "" {

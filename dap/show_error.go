@@ -227,7 +227,7 @@ func (x *viewer) chainRow(held val) []dap.Variable {
 	}
 	return []dap.Variable{x.virtual("(chain)", value, len(c), func(x *viewer) (rows []dap.Variable) {
 		for _, l := range c {
-			row := x.row(l.at.in(x), l.path)
+			row := x.row(l.at.in(x), l.path, "")
 			row.Value, row.Type = clipText(l.text, maxText), l.typ
 			rows = append(rows, row)
 		}

@@ -18,7 +18,7 @@ import (
 // rings. Beyond it values look as Delve shows them.
 const (
 	maxReads     = 4096
-	maxReadBytes = 1 << 20
+	maxReadBytes = 2 << 20
 )
 
 // val is a value in the service for a shower to look at: an address and a type,

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
 	"unicode"
@@ -15,10 +16,14 @@ import (
 	"github.com/google/go-dap"
 )
 
+func isBytes(t godwarf.Type) bool {
+	s, ok := t.(*godwarf.SliceType)
+	return ok && s.ElemType != nil && s.ElemType.Size() == 1 && s.ElemType.Common().ReflectKind == reflect.Uint8
+}
+
 // showBytes shows a []byte as text if all of its beginning can be printed.
 func showBytes(v val) (string, bool) {
-	t, ok := v.real().(*godwarf.SliceType)
-	if !ok || t.ElemType == nil || t.ElemType.Size() != 1 || t.ElemType.Common().ReflectKind.String() != "uint8" {
+	if !isBytes(v.real()) {
 		return "", false
 	}
 	b, n, ok := v.bytes(maxText)
@@ -97,10 +102,17 @@ func isProto(t *godwarf.StructType) bool {
 }
 
 // protoRows is a message without its internals.
-func (x *viewer) protoRows(v val, t *godwarf.StructType) (rows []dap.Variable) {
+func (x *viewer) protoRows(v val, t *godwarf.StructType, expr string) (rows []dap.Variable) {
+	if expr != "" {
+		expr += "."
+	}
 	for _, f := range t.Field {
-		if !protoInternals[f.Name] {
-			rows = append(rows, x.row(v.field(f.Name), f.Name))
+		switch {
+		case protoInternals[f.Name]:
+		case expr == "":
+			rows = append(rows, x.row(v.field(f.Name), f.Name, ""))
+		default:
+			rows = append(rows, x.row(v.field(f.Name), f.Name, expr+f.Name))
 		}
 	}
 	return rows

@@ -147,7 +147,7 @@ func (x *viewer) atomicTarget(v val) []dap.Variable {
 	if !target.ok() {
 		return nil
 	}
-	return []dap.Variable{x.row(target, "(target)")}
+	return []dap.Variable{x.row(target, "(target)", "")}
 }
 
 func showAtomicValue(v val) (string, bool) {

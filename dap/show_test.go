@@ -99,6 +99,10 @@ func TestShownRaw(t *testing.T) {
 
 	top, _, err := b.StackTrace(1, 0, 1)
 	must(t, err)
+	again, err := b.Evaluate(over["(raw)"].EvaluateName, top[0].Id, "watch")
+	if err != nil || !strings.Contains(again.Result, "context.cancelCtx {") {
+		t.Errorf("%s = %+v, %v", over["(raw)"].EvaluateName, again, err)
+	}
 	got, err := b.Evaluate("wait,raw", top[0].Id, "repl")
 	if err != nil || !strings.Contains(got.Result, "90000000000") {
 		t.Errorf("wait,raw = %+v, %v", got, err)
@@ -134,6 +138,14 @@ func TestShownBounds(t *testing.T) {
 	}
 	top, _, err := b.StackTrace(1, 0, 1)
 	must(t, err)
+	text, err := b.Evaluate("manyBytes", top[0].Id, "clipboard")
+	if err != nil || len(text.Result) < 1<<20 || strings.Trim(text.Result, `m"`) != "" {
+		t.Errorf("manyBytes for the clipboard has %d bytes, %v", len(text.Result), err)
+	}
+	item, err := b.Evaluate("current", top[0].Id, "clipboard")
+	if err != nil || !strings.Contains(item.Result, "A-1") {
+		t.Errorf("current for the clipboard: %+v, %v", item, err)
+	}
 	whole, err := b.Evaluate("document", top[0].Id, "clipboard")
 	if err != nil || len(whole.Result) < 1<<20 {
 		t.Errorf("document for the clipboard has %d bytes, %v", len(whole.Result), err)

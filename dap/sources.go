@@ -101,8 +101,11 @@ func (c *conn) index() sourceIndex {
 	}
 	var build session.Build
 	if b, ok := c.sess.(builder); ok {
-		var err error
-		if build, err = b.Build(); err != nil {
+		err := c.slowly("Reading what the program was built from", func() (err error) {
+			build, err = b.Build()
+			return err
+		})
+		if err != nil {
 			c.output("remotedbg: paths are guessed by their names alone: " + err.Error())
 		}
 	}

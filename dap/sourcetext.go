@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"github.com/google/go-dap"
@@ -92,12 +93,11 @@ func readSource(file string) (string, error) {
 }
 
 func readFile(p string) (string, error) {
-	f, err := os.Open(p)
+	f, err := os.OpenFile(p, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for a writer
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	// Not a device or a pipe, which could block.
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
 		return "", fmt.Errorf("%s is no regular file", p)
 	}

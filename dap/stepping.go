@@ -9,10 +9,21 @@ import (
 )
 
 // threadArguments is the part of the arguments of every request below that is
-// used. singleThread is not: nothing here ever moves two requests. Granularity
-// is not: it is advertised as unsupported and then means statement.
+// used. singleThread is not: nothing here ever moves two requests.
 type threadArguments struct {
 	ThreadID int `json:"threadId"`
+
+	// Granularity is "statement", "line", which is the same since Go's line
+	// tables have no columns, or "instruction". A step out has one kind only.
+	Granularity string `json:"granularity"`
+}
+
+// by chooses how to step.
+func (a threadArguments) by(line, instruction func(Session, session.RequestID) error) func(Session, session.RequestID) error {
+	if a.Granularity == "instruction" {
+		return instruction
+	}
+	return line
 }
 
 // continueBody says allThreadsContinued:false in full; see stoppedBody.
@@ -29,11 +40,11 @@ func (c *conn) resume(_ context.Context, args threadArguments) (continueBody, er
 }
 
 func (c *conn) next(_ context.Context, args threadArguments) (empty, error) {
-	return empty{}, c.move(args, Session.Next)
+	return empty{}, c.move(args, args.by(Session.Next, Session.NextInstruction))
 }
 
 func (c *conn) stepIn(_ context.Context, args threadArguments) (empty, error) {
-	return empty{}, c.move(args, Session.StepIn)
+	return empty{}, c.move(args, args.by(Session.StepIn, Session.StepInstruction))
 }
 
 func (c *conn) stepOut(_ context.Context, args threadArguments) (empty, error) {

@@ -95,7 +95,13 @@ func (p *program) target() *proc.Target { return p.group.Selected }
 
 func (p *program) runTo(t *testing.T, line int) {
 	t.Helper()
-	addrs, err := proc.FindFileLocation(p.target(), p.file, line)
+	file := p.file
+	for _, f := range p.target().BinInfo().Sources { // another one with -trimpath
+		if strings.HasSuffix(f, valuesDir+"/"+filepath.Base(p.file)) {
+			file = f
+		}
+	}
+	addrs, err := proc.FindFileLocation(p.target(), file, line)
 	if err != nil || len(addrs) == 0 {
 		t.Fatalf("line %d has no address: %v", line, err)
 	}

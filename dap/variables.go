@@ -38,7 +38,7 @@ func (c *conn) variables(_ context.Context, args dap.VariablesArguments) (dap.Va
 	}
 	err = c.view(n.frame, kindVariables, func(x *viewer) error {
 		if n.extra != nil && args.Filter != "indexed" {
-			body.Variables = append(body.Variables, n.extra(x)...)
+			body.Variables = append(body.Variables, n.extra(x, n.expr)...)
 			if n.instead {
 				if n.v != nil {
 					body.Variables = append(body.Variables, x.rawRow(n))
@@ -130,8 +130,12 @@ func (x *viewer) expand(v *proc.Variable, expr string) (ref, indexed, named int)
 func (x *viewer) rawRow(n *node) dap.Variable {
 	raw := *n
 	raw.extra, raw.instead, raw.plain = nil, false, true
+	expr := ""
+	if n.expr != "" {
+		expr = n.expr + ",raw" // see cutRaw
+	}
 	return dap.Variable{
-		Name: "(raw)", Value: shortType(api.PrettyTypeName(n.v.DwarfType)), EvaluateName: n.expr,
+		Name: "(raw)", Value: shortType(api.PrettyTypeName(n.v.DwarfType)), EvaluateName: expr,
 		VariablesReference: x.h.addNode(&raw),
 	}
 }

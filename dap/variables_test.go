@@ -97,6 +97,7 @@ func TestChildren(t *testing.T) {
 	for name, want := range map[string]string{
 		"ID": "7", "Customer": `"ada"`, "Placed": "2024-05-06T07:08:09Z", "Note": `\*"ring twice"`,
 		"Parent": `\*main.order \{ID: 1, Customer: "parent".*`, "where": `main.point \{X: 3, Y: 4\}`,
+		"Items": `\[\]main.item len: 2, cap: 2, \[\{SKU: "A-1", Qty: 2, Price: 9.5\}, \{SKU: "B-2", Qty: 1, Price: 20\}\]`,
 	} {
 		if v := b.row(t, order, name); !regexp.MustCompile(`^` + want + `$`).MatchString(v.Value) {
 			t.Errorf("o.%s = %s, want %s", name, v.Value, want)

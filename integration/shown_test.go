@@ -3,6 +3,7 @@
 package integration_test
 
 import (
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -130,6 +131,60 @@ func TestRequestScope(t *testing.T) {
 	must(t, err)
 	if rows, err = th.Children(scopes[1].VariablesReference); err != nil || rows["path"].Value != "/values" {
 		t.Errorf("the outermost frame's request: %+v, %v", rows["path"], err)
+	}
+	th.resume()
+	p.ok(t)
+}
+
+// TestClientChosen: behind a proxy the scope says which header names the client.
+func TestClientChosen(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, harness.Variant{}, "-trusted-proxies", "127.0.0.3/32", "-client-ip-header", "X-Forwarded-For")
+	c := r.ide(r.attach("--allow", "203.0.113.9"), nil, "values-inner")
+	proxy := harness.NewClient(r.service.URL, "127.0.0.3", 1)
+	defer proxy.Close()
+	answered := make(chan harness.Reply, 1)
+	go func() {
+		answered <- proxy.Send(t.Context(), http.MethodGet, "/values", http.Header{"X-Forwarded-For": {"198.51.100.1, 203.0.113.9"}})
+	}()
+	th := c.stopped("breakpoint", "values-inner")
+	scopes, err := th.Scopes(th.top().ID)
+	must(t, err)
+	rows, err := th.Children(scopes[1].VariablesReference)
+	must(t, err)
+	th.matches(rows, map[string]string{
+		"client":        `203\.0\.113\.9`,
+		"client chosen": `a trusted proxy, 127\.0\.0\.3, names it in X-Forwarded-For`,
+		"rule":          `203\.0\.113\.9/32`,
+	})
+	th.resume()
+	if reply := <-answered; reply.Err != nil || reply.Status != http.StatusOK {
+		t.Errorf("status %d, %v", reply.Status, reply.Err)
+	}
+}
+
+// TestInlinedFrame: a call that the compiler inlined has a frame of its own, with
+// its own variables.
+func TestInlinedFrame(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, harness.Variant{})
+	c := r.debug("values-inlined")
+	p := r.request("/values")
+	th := c.stopped("breakpoint", "values-inlined")
+	th.callers("main.double", "main.showValues", "http.HandlerFunc.ServeHTTP")
+	locals, err := th.Locals(th.id)
+	must(t, err)
+	th.matches(locals, map[string]string{"twice": "6"})
+	if _, there := locals["p"]; there {
+		t.Error("the inlined call's frame has variables of its caller")
+	}
+	outer, err := th.Scopes(th.stack()[1].ID)
+	must(t, err)
+	vars, err := th.Children(outer[0].VariablesReference)
+	must(t, err)
+	th.matches(vars, map[string]string{"r": "GET /values HTTP/1.1.*"})
+	if _, there := vars["twice"]; there {
+		t.Error("the caller's frame has variables of the inlined call")
 	}
 	th.resume()
 	p.ok(t)

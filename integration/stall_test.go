@@ -5,6 +5,7 @@ package integration_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +47,10 @@ func TestStallGuard(t *testing.T) {
 			said, err := ide.WaitOutput(c.evidence)
 			must(t, err)
 			t.Logf("all were answered after %v: %s", time.Since(began), said)
+			var guard struct{ Reason string }
+			if err := ide.WaitCustom("remotedbg/stallGuard", &guard); err != nil || !strings.Contains(guard.Reason, c.evidence) {
+				t.Errorf("remotedbg/stallGuard: %+v, %v", guard, err)
+			}
 			p.ok(t)
 			if result := load.Stop(); result.Failed > 0 {
 				t.Errorf("%d of the others failed: %v", result.Failed, result.FirstBad)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/remotedbg/remotedbg/dap"
+	"github.com/remotedbg/remotedbg/internal/dlvrpc"
 	"github.com/remotedbg/remotedbg/internal/session"
 	"github.com/remotedbg/remotedbg/internal/watchdog"
 )
@@ -80,18 +81,23 @@ func stallGuard(b budgets) int {
 	return b.stallGuard
 }
 
-// serve runs the DAP server on listener until engine, guard or ctx ends.
+// serve runs the servers for IDEs on listener until engine, guard or ctx ends.
 func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, target *process, listener net.Listener, progress *progress, stdout io.Writer, o attachOptions) error {
 	defer engine.Close("the agent is stopping")
 	server, err := dap.NewServer(dap.Config{NewSession: dap.ForEngine(engine), QueueStops: o.queueStops, Log: progress.log})
 	if err != nil {
 		return err
 	}
+	rpc, err := dlvrpc.NewServer(dlvrpc.Config{Engine: engine, PID: target.pid, Log: progress.log})
+	if err != nil {
+		return err
+	}
+	door := &frontDoor{dap: server, rpc: rpc, log: progress.log}
 	// Not ctx: when it ends, the client must still be told so.
 	serveCtx, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(serveCtx, listener) }()
+	go func() { served <- door.serve(serveCtx, listener) }()
 
 	if _, err := fmt.Fprintf(stdout, "listening on %s (DAP)\n", listener.Addr()); err != nil {
 		return fmt.Errorf("tell the address on stdout: %w", err)
@@ -123,7 +129,7 @@ func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, t
 		}
 	case err = <-served:
 		if err == nil {
-			err = errors.New("the DAP server ended by itself")
+			err = errors.New("the server ended by itself")
 		}
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	}

@@ -91,6 +91,7 @@ type Reader struct {
 	mem     vmem.Process
 	l       board.GoroutineLayout
 	reasons map[int]string // the ones that count
+	names   map[int]string // all of them
 }
 
 // behindOthers are the reasons for which a goroutine waits for another one,
@@ -105,7 +106,7 @@ var behindOthers = []string{
 // NewReader reads the names of the wait reasons, whose numbers differ between Go
 // versions.
 func NewReader(mem vmem.Process, l board.GoroutineLayout) (*Reader, error) {
-	r := &Reader{mem: mem, l: l, reasons: make(map[int]string)}
+	r := &Reader{mem: mem, l: l, reasons: make(map[int]string), names: make(map[int]string)}
 	const stringSize, longest = 16, 64
 	for i := 0; l.Reasons.Start+uint64(i)*stringSize < l.Reasons.End; i++ {
 		addr := l.Reasons.Start + uint64(i)*stringSize
@@ -124,6 +125,7 @@ func NewReader(mem vmem.Process, l board.GoroutineLayout) (*Reader, error) {
 		if _, err := mem.ReadMemory(name, ptr); err != nil {
 			return nil, err
 		}
+		r.names[i] = string(name)
 		if slices.Contains(behindOthers, string(name)) {
 			r.reasons[i] = string(name)
 		}

@@ -64,6 +64,7 @@ func showValues(w http.ResponseWriter, r *http.Request) {
 		}()
 	}
 	weigh(ctx, p)
+	sign(p, double(len(r.Method)))
 	close(done) //bp:values
 	waiters.Wait()
 	fmt.Fprintln(w, p.Scans.Load(), p.Next == p, ctx.Err(), len(p.Manual), r.Method)
@@ -78,6 +79,27 @@ func weigh(ctx context.Context, p *parcel) {
 		p.Scans.Add(1) //bp:values-inner
 	}
 }
+
+// double is inlined.
+func double(length int) int {
+	twice := 2 * length
+	scribble(twice) //bp:values-inlined
+	return twice
+}
+
+// sign has no use for its number, and so no place for it, on its last lines.
+//
+//go:noinline
+func sign(p *parcel, number int) {
+	p.Scans.Add(int64(len(scribble(number))))
+	p.Scans.Add(int64(number))
+	if len(scribble(0)) > 0 { //bp:values-signed
+		p.Scans.Add(1)
+	}
+}
+
+//go:noinline
+func scribble(n int) string { return fmt.Sprint(n) }
 
 //go:noinline
 func makeParcel() *parcel {

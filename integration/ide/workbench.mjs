@@ -1,0 +1,200 @@
+// VS Code's window as a person uses it: what is clicked is clicked by mouse at
+// the place where it is on the screen, and what is read is read off the page.
+// It knows VS Code's page and nothing of remotedbg or of the service.
+
+import { until } from './until.mjs';
+
+const started = 90_000; // ms; the first start compiles VS Code's scripts
+
+const editor = '.editor-instance';
+const rows = (pane) => `${pane} .monaco-list-row`;
+
+// lineOf is the number of the line that the first element of a kind is on: the
+// one whose number is painted at the same height. It runs in the page.
+function lineOf([root, selector]) {
+  const mark = document.querySelector(`${root} ${selector}`);
+  if (!mark) return undefined;
+  const height = Math.round(mark.getBoundingClientRect().top);
+  const numbers = [...document.querySelectorAll(`${root} .margin-view-overlays .line-numbers`)];
+  const beside = numbers.find((e) => Math.abs(e.getBoundingClientRect().top - height) < 3);
+  return beside ? Number(beside.textContent) : undefined;
+}
+
+export class Workbench {
+  #page;
+
+  constructor(page) { this.#page = page; }
+
+  // open opens a folder and waits until its files are listed.
+  async open(url, folder) {
+    await this.#page.goto(`${url}/?folder=${encodeURIComponent(folder)}`);
+    await this.#page.locator(rows('.explorer-folders-view')).first().waitFor({ timeout: started });
+  }
+
+  // widen drags the side bar's border, so that what the views show is not cut off.
+  async widen(width) {
+    const bar = await this.#page.locator('.part.sidebar').boundingBox();
+    const [x, y] = [bar.x + bar.width, bar.y + bar.height / 2];
+    await until('the side bar is wide', async () => {
+      await this.#page.mouse.move(x, y);
+      await this.#page.mouse.down();
+      await this.#page.mouse.move(bar.x + width, y, { steps: 4 });
+      await this.#page.mouse.up();
+      return (await this.#page.locator('.part.sidebar').boundingBox()).width > width - 40;
+    });
+  }
+
+  // openFile opens a file from the explorer and scrolls to a line.
+  async openFile(name, line) {
+    await this.#page.locator(`${rows('.explorer-folders-view')}[aria-label^="${name}"]`).dblclick();
+    await this.#page.locator(`.tab[aria-label^="${name}"]`).waitFor();
+    await this.#page.locator(`${editor} .view-line`).first().waitFor();
+    await this.#page.keyboard.press('Control+g');
+    await this.#page.locator('.quick-input-widget input:focus').waitFor();
+    await this.#page.keyboard.type(String(line));
+    await this.#page.keyboard.press('Enter');
+    await this.#number(line).waitFor();
+  }
+
+  #number(line) {
+    return this.#page.locator(`${editor} .margin-view-overlays .line-numbers`, { hasText: new RegExp(`^${line}$`) });
+  }
+
+  // breakAt sets a breakpoint by a click into the gutter. The dot under the
+  // mouse says that VS Code takes one there; without it a click does nothing.
+  async breakAt(line) {
+    await until(`the gutter beside line ${line} takes breakpoints`, async () => {
+      const [number, gutter] = [await this.#number(line).boundingBox(), await this.#box('.glyph-margin')];
+      const [x, y] = [gutter.x + gutter.width / 2, number.y + number.height / 2];
+      await this.#page.mouse.move(x, y + 40);
+      await this.#page.mouse.move(x, y);
+      return await this.#line('.codicon-debug-hint') === line;
+    }, started); // the extension that declares the language comes later than the page
+    await this.#page.mouse.down();
+    await this.#page.mouse.up();
+    await until('the breakpoint is in the gutter', async () => await this.breakpointLine() === line);
+  }
+
+  #box(selector) { return this.#page.locator(`${editor} ${selector}`).first().boundingBox(); }
+
+  #line(selector) { return this.#page.evaluate(lineOf, [editor, selector]); }
+
+  // breakpointLine is where a breakpoint is that is not shown as unverified.
+  breakpointLine() { return this.#line('.glyph-margin-widgets .codicon-debug-breakpoint'); }
+
+  // stoppedLine is the highlighted one; undefined: there is none.
+  stoppedLine() { return this.#line('.view-overlays .debug-top-stack-frame-line'); }
+
+  // arrowLine is the one with the arrow in the gutter.
+  arrowLine() { return this.#line('.glyph-margin-widgets .codicon-debug-stackframe'); }
+
+  async openRunView() {
+    await this.#page.locator('.activitybar .action-label[aria-label^="Run and Debug"]').click();
+    await this.#page.locator('.start-debug-action-item').waitFor();
+  }
+
+  // start starts the launch configuration that is chosen and returns its name.
+  async start() {
+    const item = this.#page.locator('.start-debug-action-item');
+    const name = await until('a launch configuration is chosen', async () => {
+      const chosen = await item.locator('.start-debug-action-item-label').textContent();
+      return !chosen.includes('No Configurations') && chosen.trim();
+    });
+    await item.locator('.codicon-debug-start').click();
+    await this.#page.locator('.debug-toolbar').waitFor();
+    return name;
+  }
+
+  // status waits for an item of the status bar with a text.
+  async status(text) { await this.#page.locator('.statusbar-item', { hasText: text }).waitFor(); }
+
+  // press clicks a button of the debug toolbar: continue, step-over, disconnect.
+  async press(name) { await this.#page.locator(`.debug-toolbar .action-item:not(.disabled) .codicon-debug-${name}`).click(); }
+
+  // debugging tells whether the debug toolbar is shown.
+  debugging() { return this.#page.locator('.debug-toolbar').isVisible(); }
+
+  // callStack is what the call stack says, a row each: {thread, state} or
+  // {frame, file, line} or {more}.
+  callStack() {
+    return this.#page.locator(rows('.debug-call-stack')).evaluateAll((all) => all.map((row) => {
+      const text = (selector) => row.querySelector(selector)?.textContent.trim();
+      if (row.querySelector('.thread')) return { thread: text('.thread .name'), state: text('.thread .state') };
+      if (row.querySelector('.stack-frame')) {
+        return { frame: text('.stack-frame .label'), file: text('.file-name'), line: Number(text('.line-number')) };
+      }
+      return { more: row.getAttribute('aria-label') };
+    }));
+  }
+
+  // stateMessage is what the title of the call stack says while only one thread
+  // is listed: VS Code leaves out the name of a thread that is alone.
+  async stateMessage() {
+    const message = this.#page.locator('.call-stack-state-message');
+    return await message.isVisible() ? (await message.textContent()).trim() : '';
+  }
+
+  // moreFrames has the call stack show the frames that it left out.
+  async moreFrames() {
+    await this.#page.locator(`${rows('.debug-call-stack')}[aria-label^="Show "]`).first().click();
+  }
+
+  // unfold opens a thread whose frames are not shown; VS Code opens only the one
+  // that stopped last.
+  async unfold() {
+    const folded = this.#page.locator(`${rows('.debug-call-stack')}[aria-label^="Thread "][aria-expanded="false"]`);
+    if (await folded.count() > 0) await folded.first().locator('.monaco-tl-twistie').click();
+  }
+
+  // focus clicks the innermost frame of a thread.
+  async focus(thread) {
+    const at = (await this.callStack()).findIndex((row) => row.thread === thread);
+    if (at < 0) throw new Error(`no thread ${thread} in the call stack`);
+    await this.#page.locator(rows('.debug-call-stack')).nth(at + 1).click();
+  }
+
+  // pressOn clicks a button of a thread's own row: continue, step-over.
+  async pressOn(thread, name) {
+    const row = this.#page.locator(`${rows('.debug-call-stack')}[aria-label^="Thread ${thread} "]`);
+    await row.hover();
+    await row.locator(`.codicon-debug-${name}`).click();
+  }
+
+  // variables are the rows of the variables view: {scope} or {name, value}.
+  variables() {
+    return this.#page.locator(rows('.debug-variables')).evaluateAll((all) => all.map((row) => {
+      const scope = row.querySelector('.scope');
+      if (scope) return { scope: scope.textContent.trim() };
+      const text = (selector) => row.querySelector(selector)?.textContent.trim() ?? '';
+      return { name: text('.expression .name').replace(/\s*[=:]$/, ''), value: text('.expression .value') };
+    }));
+  }
+
+  // fold closes a view of the side bar, which leaves more room to the others.
+  async fold(title) {
+    const header = this.#page.locator(`.pane-header[aria-label^="${title}"]`);
+    await header.locator('h3.title').click();
+    await this.#page.locator(`.pane-header[aria-label^="${title}"][aria-expanded="false"]`).waitFor();
+  }
+
+  // toggle opens or closes a variable.
+  async toggle(name) {
+    await this.#page.locator(rows('.debug-variables')).filter({
+      has: this.#page.locator('.expression .name', { hasText: new RegExp(`^${name}\\s*[=:]`) }),
+    }).first().locator('.monaco-tl-twistie').click();
+  }
+
+  // toggleScope opens or closes a scope.
+  async toggleScope(name) {
+    await this.#page.locator(rows('.debug-variables')).filter({
+      has: this.#page.locator('.scope', { hasText: new RegExp(`^${name}`) }),
+    }).locator('.monaco-tl-twistie').click();
+  }
+
+  // notifications are the messages shown over the window.
+  notifications() {
+    return this.#page.locator('.notification-list-item-message, .monaco-dialog-box .dialog-message-text').allInnerTexts();
+  }
+
+  async screenshot(file) { await this.#page.screenshot({ path: file }); }
+}

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 )
@@ -59,6 +60,18 @@ func (g *Gate) ClientFrom(peer string, h Header) Client {
 	return Client{Addr: addr, Reason: reason}
 }
 
+// ClientIn is ClientFrom for requests of systems on top of net/http, which hand
+// on RemoteAddr as the peer and the request's context: as in Client, the peer is
+// taken from the connection if [Config.PeerFromConn] says so.
+func (g *Gate) ClientIn(ctx context.Context, peer string, h Header) Client {
+	if g == nil || g.behind == nil {
+		return Peer(peer)
+	}
+	addr, reason := g.behind.httpPeer(ctx, peer)
+	addr, reason = g.behind.believe(addr, reason, h)
+	return Client{Addr: addr, Reason: reason}
+}
+
 // proxies is what a gate that is not the simple case needs to find the client:
 // who is trusted, and what they say. It is immutable.
 type proxies struct {
@@ -70,7 +83,7 @@ type proxies struct {
 
 // client finds the client of a request of net/http.
 func (p *proxies) client(r *http.Request) (netip.Addr, string) {
-	peer, reason := p.httpPeer(r)
+	peer, reason := p.httpPeer(r.Context(), r.RemoteAddr)
 	if !p.ask(peer, reason) {
 		return p.direct(peer, reason)
 	}
@@ -82,6 +95,11 @@ func (p *proxies) client(r *http.Request) (netip.Addr, string) {
 // clientFrom finds the client of other requests.
 func (p *proxies) clientFrom(peer string, h Header) (netip.Addr, string) {
 	addr, reason := stringPeer(peer)
+	return p.believe(addr, reason, h)
+}
+
+// believe is the client of a request from that peer.
+func (p *proxies) believe(addr netip.Addr, reason string, h Header) (netip.Addr, string) {
 	if !p.ask(addr, reason) {
 		return p.direct(addr, reason)
 	}

@@ -51,20 +51,20 @@ func addrPeer(a net.Addr) (netip.Addr, string) {
 	}
 }
 
-// httpPeer is the peer of r.
-func (p *proxies) httpPeer(r *http.Request) (netip.Addr, string) {
+// httpPeer is the peer of a request with that context and RemoteAddr.
+func (p *proxies) httpPeer(ctx context.Context, remote string) (netip.Addr, string) {
 	if p.fromConn {
-		rc, _ := r.Context().Value(connKey{}).(*recordedConn)
+		rc, _ := ctx.Value(connKey{}).(*recordedConn)
 		if rc == nil {
 			return netip.Addr{}, ReasonNoConn
 		}
 		return rc.peer()
 	}
-	addr, reason := stringPeer(r.RemoteAddr)
+	addr, reason := stringPeer(remote)
 	if reason == reasonUnixPeer {
 		// What looks like a unix socket may be what middleware found in a
 		// header. net/http tells what it really listens on.
-		switch r.Context().Value(http.LocalAddrContextKey).(type) {
+		switch ctx.Value(http.LocalAddrContextKey).(type) {
 		case nil, *net.UnixAddr:
 		default:
 			return netip.Addr{}, ReasonNotIPAndPort

@@ -85,7 +85,7 @@ func (g *Gate) EnterHTTP(r *http.Request, route string) Ticket {
 	}
 	var token string
 	if rules.wantToken() {
-		token = takeToken(r.Header)
+		token = takeTokenHTTP(r)
 	}
 	if !rules.admits(addr) {
 		return pass()

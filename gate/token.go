@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"maps"
+	"net/http"
 	"strings"
 )
 
@@ -85,7 +87,7 @@ func takeToken(h Header) string {
 	}
 	cookies := h.Values("Cookie")
 	for _, line := range cookies {
-		if strings.Contains(line, TokenCookie+"=") {
+		if strings.Contains(line, TokenCookie) {
 			return takeCookie(cookies, edit, token)
 		}
 	}
@@ -98,18 +100,24 @@ func takeCookie(lines []string, edit editable, token string) string {
 	kept := make([]string, 0, len(lines))
 	for _, line := range lines {
 		pairs := strings.Split(line, ";")
-		others := pairs[:0]
+		others := make([]string, 0, len(pairs))
 		for _, pair := range pairs {
-			name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
-			if name != TokenCookie {
+			name, value, _ := strings.Cut(pair, "=")
+			if trimOWS(name) != TokenCookie {
 				others = append(others, pair)
 				continue
 			}
 			if token == "" {
-				token = strings.Trim(value, `"`)
+				token = strings.Trim(trimOWS(value), `"`)
 			}
 		}
-		if rest := strings.TrimSpace(strings.Join(others, ";")); rest != "" {
+		if len(others) == len(pairs) {
+			kept = append(kept, line) // byte for byte
+			continue
+		}
+		// Not strings.TrimSpace: other white space is a part of a cookie's name,
+		// and without it "\u2003__Host-id" would become "__Host-id".
+		if rest := trimOWS(strings.Join(others, ";")); rest != "" {
 			kept = append(kept, rest)
 		}
 	}
@@ -119,5 +127,32 @@ func takeCookie(lines []string, edit editable, token string) string {
 			edit.Add("Cookie", line)
 		}
 	}
+	return token
+}
+
+// carriesToken reports whether takeToken would change h.
+func carriesToken(h http.Header) bool {
+	if len(h[TokenHeader]) > 0 {
+		return true
+	}
+	for _, line := range h["Cookie"] {
+		if strings.Contains(line, TokenCookie) {
+			return true
+		}
+	}
+	return false
+}
+
+// takeTokenHTTP is takeToken for a request of net/http. It leaves the map alone
+// and gives r another one: what is outside of the gate may be reading it in another
+// goroutine (an audit log, a mirror), and a write to a map that is being read
+// ends the process.
+func takeTokenHTTP(r *http.Request) string {
+	if !carriesToken(r.Header) {
+		return ""
+	}
+	h := maps.Clone(r.Header)
+	token := takeToken(h)
+	r.Header = h
 	return token
 }

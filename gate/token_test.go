@@ -90,6 +90,9 @@ func TestTakeToken(t *testing.T) {
 		{"second line", http.Header{"Cookie": {"a=1", "remotedbg_token=T;b=2"}}, "T", http.Header{"Cookie": {"a=1", "b=2"}}},
 		{"twice", http.Header{"Cookie": {"remotedbg_token=T; remotedbg_token=U"}}, "T", http.Header{}},
 		{"header before cookie", http.Header{TokenHeader: {"T"}, "Cookie": {"remotedbg_token=U; a=1"}}, "T", http.Header{"Cookie": {"a=1"}}},
+		{"white space around the name", http.Header{"Cookie": {"a=1; remotedbg_token\t=T ; b=2"}}, "T", http.Header{"Cookie": {"a=1; b=2"}}},
+		{"other white space of other cookies", http.Header{"Cookie": {"\u2003__Host-id=1\u00a0; remotedbg_token=T"}}, "T", http.Header{"Cookie": {"\u2003__Host-id=1\u00a0"}}},
+		{"a line without it", http.Header{"Cookie": {" a=1 ; ", "remotedbg_token=T", ""}}, "T", http.Header{"Cookie": {" a=1 ; ", ""}}},
 		{"a cookie whose name ends alike", http.Header{"Cookie": {"my_remotedbg_token=T"}}, "", http.Header{"Cookie": {"my_remotedbg_token=T"}}},
 		{"a cookie whose value holds the name", http.Header{"Cookie": {"a=remotedbg_token=T"}}, "", http.Header{"Cookie": {"a=remotedbg_token=T"}}},
 	} {
@@ -112,6 +115,26 @@ func TestTakeToken(t *testing.T) {
 	}
 	if got := takeToken(readOnly{"T"}); got != "T" {
 		t.Errorf("of a header that cannot be changed: %q", got)
+	}
+}
+
+// TestTakeTokenLeavesTheMap: what is outside of the gate may be reading it.
+func TestTakeTokenLeavesTheMap(t *testing.T) {
+	before := http.Header{TokenHeader: {"T"}, "Cookie": {"a=1; remotedbg_token=U"}, "X": {"y"}}
+	r := &http.Request{Header: before}
+	if got := takeTokenHTTP(r); got != "T" {
+		t.Errorf("token %q", got)
+	}
+	if len(before) != 3 || before.Get("Cookie") != "a=1; remotedbg_token=U" || before.Get(TokenHeader) != "T" {
+		t.Errorf("the map was changed: %v", before)
+	}
+	if len(r.Header) != 2 || r.Header.Get("Cookie") != "a=1" || r.Header.Get("X") != "y" {
+		t.Errorf("the handler sees %v", r.Header)
+	}
+	without := http.Header{"Cookie": {"a=1"}}
+	r.Header = without
+	if n := testing.AllocsPerRun(100, func() { takeTokenHTTP(r) }); n != 0 || takeTokenHTTP(r) != "" {
+		t.Errorf("a request without a token: %v allocations", n)
 	}
 }
 

@@ -192,6 +192,15 @@ func (b *Board) Disarm() error {
 	return errors.Join(b.Renew(0), b.stopCounting(), b.stopShowing())
 }
 
+// DisarmOwn is Disarm unless another agent has armed the gate since agentPID did,
+// which it may when that one was suspended for longer than its lease.
+func (b *Board) DisarmOwn(agentPID int) error {
+	if h, err := b.ReadHeader(); err != nil || h.AgentPID != agentPID {
+		return err
+	}
+	return b.Disarm()
+}
+
 func (b *Board) writeRules(rules []Rule) error {
 	if len(rules) > int(b.l.numRules) {
 		return fmt.Errorf("%d allow rules: the gate holds %d: join addresses into a shorter prefix", len(rules), b.l.numRules)

@@ -237,7 +237,7 @@ func (e *Engine) Close(reason string) error {
 	e.mu.Unlock()
 	close(e.stop)
 
-	err := e.board.Disarm() // fails if the process is gone
+	err := e.board.DisarmOwn(os.Getpid()) // fails if the process is gone
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
 	}

@@ -35,7 +35,9 @@ func refuse(pid int, what string, err error) error {
 		advice = "name the process of the Go service itself, not of a wrapper script or container runtime"
 	case errors.Is(err, board.ErrStripped):
 		advice = "build the service without -ldflags='-s -w': the symbols are what the debugger reads"
-	case errors.Is(err, board.ErrABI), errors.Is(err, board.ErrNoSights), errors.Is(err, board.ErrNoTokens):
+	case errors.Is(err, board.ErrNoSights), errors.Is(err, board.ErrNoTokens):
+		advice = "build the service with a newer github.com/remotedbg/remotedbg/gate, or do without --whoami and --require-token"
+	case errors.Is(err, board.ErrABI):
 		advice = "use the remotedbg of the version that the service's go.mod names for remotedbg/gate"
 	case errors.Is(err, board.ErrArmed):
 		advice = "stop that agent first, or wait five seconds if it has died: its lease runs out"

@@ -37,7 +37,7 @@ func Look(ctx context.Context, cfg LookConfig) error {
 		return refuse(cfg.PID, fmt.Sprintf("look at the clients of process %d", cfg.PID), err)
 	}
 	err := l.watch(ctx)
-	if offErr := l.board.Disarm(); err == nil && offErr != nil {
+	if offErr := l.board.DisarmOwn(os.Getpid()); err == nil && offErr != nil {
 		err = offErr
 	}
 	if err != nil {

@@ -144,13 +144,34 @@ func (t *Traffic) look() (l late) {
 	return l
 }
 
+// since looks at all requests that began behind epoch from and more than a second
+// ago, as far as the board still has their epochs. Called under t.mu.
+func (t *Traffic) since(from uint32) (l late) {
+	oldest := uint32(len(t.epochs)) - 2
+	if t.number > oldest {
+		from = max(from, t.number-oldest)
+	}
+	for n := from + 1; n+lateAfter <= t.number; n++ {
+		if t.epochs[int(n)%len(t.epochs)].mask != t.mask() {
+			continue
+		}
+		begun, open := t.count(n)
+		l.begun += begun
+		l.late += open
+	}
+	return l
+}
+
 // Slow watches the others' requests after one freeze.
 type Slow struct {
 	t         *Traffic
 	threshold int
+	known     bool    // something was counted before the freeze
 	usual     float64 // share of late requests
+	from      uint32  // number of the epoch of the freeze
 	seen      uint32  // number of the epoch of the last Look
 	over      int     // epochs in a row that were past the threshold
+	stuck     int     // epochs in a row in which hardly any request ended
 }
 
 // Watch notes how many requests usually take long. threshold is the number of
@@ -163,7 +184,7 @@ func (t *Traffic) Watch(threshold int) *Slow {
 		sum.begun += l.begun
 		sum.late += l.late
 	}
-	return &Slow{t: t, threshold: threshold, usual: float64(sum.late) / float64(max(sum.begun, 1))}
+	return &Slow{t: t, threshold: threshold, known: sum.begun > 0, from: t.number, usual: float64(sum.late) / float64(max(sum.begun, 1))}
 }
 
 // Look compares the last Tick with what is usual. If many more requests take
@@ -171,19 +192,58 @@ func (t *Traffic) Watch(threshold int) *Slow {
 // stop, 0.2 % did before".
 func (s *Slow) Look() (evidence string) {
 	s.t.mu.Lock()
-	now, number := s.t.now, s.t.number
+	now, all, number := s.t.now, s.t.since(s.from), s.t.number
 	s.t.mu.Unlock()
 	if number == s.seen {
 		return ""
 	}
 	s.seen = number
-	expected := s.usual * float64(now.begun)
-	if float64(now.late) < expected+float64(s.threshold) || float64(now.late) < timesUsual*expected {
-		s.over = 0
-		return ""
+	if evidence := s.standstill(all); evidence != "" {
+		return evidence
+	}
+	// All of them too: where requests are few, those of two seconds never are
+	// too many, however many have piled up.
+	if !s.tooMany(now) {
+		if now = all; !s.tooMany(now) {
+			s.over = 0
+			return ""
+		}
 	}
 	if s.over++; s.over < confirm {
 		return ""
 	}
-	return fmt.Sprintf("%d of %d requests take longer than a second since the stop, %.2g %% did before", now.late, now.begun, 100*s.usual)
+	return s.evidence(now)
+}
+
+func (s *Slow) tooMany(l late) bool {
+	expected := s.usual * float64(l.begun)
+	return float64(l.late) >= expected+float64(s.threshold) && float64(l.late) >= timesUsual*expected
+}
+
+// stuckLooks is for how many looks, 2 s, the service must stand still.
+const stuckLooks = 8
+
+// standstill notices what the threshold cannot see: a service with few requests,
+// with few connections that all wait, or with many requests that usually take
+// long. It asks for 4 with the default threshold, and for three quarters of those
+// that are usually quick.
+func (s *Slow) standstill(all late) (evidence string) {
+	quick := (1 - s.usual) * float64(all.begun)
+	few := float64(max(4, s.threshold-20))
+	if quick < few || float64(all.begun-all.late) > quick/4 {
+		s.stuck = 0
+		return ""
+	}
+	if s.stuck++; s.stuck < stuckLooks {
+		return ""
+	}
+	return s.evidence(all)
+}
+
+func (s *Slow) evidence(l late) string {
+	before := "what is usual is not known yet"
+	if s.known {
+		before = fmt.Sprintf("%.2g %% did before", 100*s.usual)
+	}
+	return fmt.Sprintf("%d of %d requests take longer than a second since the stop, %s", l.late, l.begun, before)
 }

@@ -80,14 +80,15 @@ func TestSlow(t *testing.T) {
 		{name: "nothing ends any more", before: 100, n: 20, usual: 0, after: 12, nAfter: 20, age: never, want: true,
 			evidence: "take longer than a second since the stop, 0 % did before"},
 		{name: "a quiet service, all stuck", before: 100, n: 5, usual: 0, after: 20, nAfter: 5, age: never, want: true},
-		{name: "few are stuck", before: 100, n: 1, usual: 0, after: 30, nAfter: 1, age: never},
+		{name: "few, but all are stuck", before: 100, n: 1, usual: 0, after: 30, nAfter: 1, age: never, want: true},
+		{name: "a quarter is quick as ever", before: 100, n: 4, usual: 0, after: 12, nAfter: 4, age: 3},
 		{name: "slower, but under a second", before: 100, n: 20, usual: 0, after: 100, nAfter: 20, age: 3},
 		{name: "all have always taken long", before: 100, n: 20, usual: 10, after: 100, nAfter: 20, age: 10},
 		{name: "streams that never end are usual", before: 100, n: 20, usual: never, after: 100, nAfter: 20, age: never},
 		{name: "busy, as before", before: 100, n: 20000, usual: 0, after: 100, nAfter: 20000, age: 0},
 		{name: "busy and stuck", before: 100, n: 20000, usual: 0, after: 12, nAfter: 60, age: never, want: true},
 		{name: "attached a moment ago, nothing known", before: 1, n: 20, usual: 0, after: 12, nAfter: 20, age: never, want: true},
-		{name: "high threshold", before: 100, n: 20, usual: 0, after: 30, nAfter: 20, age: never, threshold: 1000},
+		{name: "high threshold", before: 100, n: 20, usual: 0, after: 12, nAfter: 20, age: never, threshold: 1000},
 		{name: "no traffic at all", before: 100, after: 100},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -110,6 +111,41 @@ func TestSlow(t *testing.T) {
 			}
 			if (evidence != "") != c.want || !strings.Contains(evidence, c.evidence) {
 				t.Errorf("evidence %q, want some: %v, with %q", evidence, c.want, c.evidence)
+			}
+		})
+	}
+}
+
+// TestSlowBesideLongPolls: where many requests always take long, the quick ones
+// tell. Half of 20 in each epoch are polls of five seconds.
+func TestSlowBesideLongPolls(t *testing.T) {
+	for name, stuck := range map[string]bool{"as before": false, "the quick ones are stuck": true} {
+		t.Run(name, func(t *testing.T) {
+			s := &service{t: t, open: make(map[uint32]int)}
+			tr := NewTraffic(s)
+			epochs := func(count int, frozen bool, each func() bool) {
+				for range count {
+					if err := tr.Tick(frozen); err != nil {
+						t.Fatal(err)
+					}
+					s.begin(20)
+					if !frozen || !stuck { // the quick half ends at once
+						s.places[s.number%64].Ended += 10
+						s.open[s.number] -= 10
+					}
+					if !frozen || !stuck {
+						s.end(20)
+					}
+					if each() {
+						return
+					}
+				}
+			}
+			epochs(150, false, func() bool { return false })
+			w, evidence := tr.Watch(Default), ""
+			epochs(40, true, func() bool { evidence = w.Look(); return evidence != "" })
+			if (evidence != "") != stuck {
+				t.Errorf("evidence %q", evidence)
 			}
 		})
 	}

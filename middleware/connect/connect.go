@@ -18,6 +18,9 @@
 //   - The path of a Connect request is the procedure, so threads have the same
 //     names, provided that the middleware is in front of the mux; behind it, the
 //     mux's pattern, "/acme.v1.Orders/", names them.
+//   - It can take away the token that an agent may ask for. An interceptor leaves
+//     it in the header, where the procedure sees it: it cannot give the call
+//     another map, and what is around the handler may be reading this one.
 //   - It has interceptors, and the reading of a unary call's message, in the part
 //     that can be debugged.
 //
@@ -50,7 +53,7 @@ func (i interceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		if !i.gate.Armed() || req.Spec().IsClient {
 			return next(ctx, req)
 		}
-		defer i.enter(req.HTTPMethod(), req.Spec(), req.Peer(), req.Header()).Leave()
+		defer i.enter(ctx, req.HTTPMethod(), req.Spec(), req.Peer(), req.Header()).Leave()
 		return next(ctx, req)
 	}
 }
@@ -61,7 +64,7 @@ func (i interceptor) WrapStreamingHandler(next connect.StreamingHandlerFunc) con
 		if !i.gate.Armed() {
 			return next(ctx, conn)
 		}
-		defer i.enter(http.MethodPost, conn.Spec(), conn.Peer(), conn.RequestHeader()).Leave() // as all streams are
+		defer i.enter(ctx, http.MethodPost, conn.Spec(), conn.Peer(), conn.RequestHeader()).Leave() // as all streams are
 		return next(ctx, conn)
 	}
 }
@@ -72,9 +75,15 @@ func (i interceptor) WrapStreamingClient(next connect.StreamingClientFunc) conne
 }
 
 // enter offers a call to the agent. peer.Addr is http.Request.RemoteAddr.
-func (i interceptor) enter(method string, spec connect.Spec, peer connect.Peer, h http.Header) gate.Ticket {
+func (i interceptor) enter(ctx context.Context, method string, spec connect.Spec, peer connect.Peer, h http.Header) gate.Ticket {
 	return i.gate.Enter(gate.Request{
-		Client: i.gate.ClientFrom(peer.Addr, h), Method: method, Path: spec.Procedure, Route: spec.Procedure,
-		Peer: peer.Addr, Host: h.Get("Host"), Header: h, // Connect keeps the host in the header
+		Client: i.gate.ClientIn(ctx, peer.Addr, h), Method: method, Path: spec.Procedure, Route: spec.Procedure,
+		Peer: peer.Addr, Host: h.Get("Host"), Header: readOnly(h), // Connect keeps the host in the header
 	})
 }
+
+// readOnly is a header that the gate cannot change.
+type readOnly http.Header
+
+// Values implements gate.Header.
+func (h readOnly) Values(name string) []string { return h[name] }

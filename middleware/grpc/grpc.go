@@ -39,6 +39,7 @@ package grpcgate
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/remotedbg/remotedbg/gate"
 	"google.golang.org/grpc"
@@ -83,8 +84,12 @@ func enter(g *gate.Gate, ctx context.Context, method string) (context.Context, g
 	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
 		remote = p.Addr.String()
 	}
+	find := g.ClientFrom
+	if ctx.Value(http.ServerContextKey) != nil { // Server.ServeHTTP: remote is RemoteAddr
+		find = func(remote string, h gate.Header) gate.Client { return g.ClientIn(ctx, remote, h) }
+	}
 	q := gate.Request{
-		Client: g.ClientFrom(remote, h), Method: "POST", Path: method, Route: method, Peer: remote, Header: h,
+		Client: find(remote, h), Method: "POST", Path: method, Route: method, Peer: remote, Header: h,
 	}
 	if authority := h.Values(":authority"); len(authority) > 0 {
 		q.Host = authority[0]

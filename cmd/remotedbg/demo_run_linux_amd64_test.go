@@ -80,7 +80,7 @@ func TestDemo(t *testing.T) {
 		`(?m)^    main\.\(\*api\)\.order +handlers\.go:\d+$`,
 		`(?m)^  => +\d+ .*//bp:order-loaded$`,
 		`(?m)^    id += 7$`,
-		`(?m)^    order += .*Name: "`,
+		`(?m)^    order += .*ID: 7, .*Placed: 2024-`,
 		`(?m)^  next\n  => +\d+ `,
 		`(?m)^released after \d+\.\d s: 200 OK$`,
 		`(?m)^ +requests served +[1-9]\d+ +[1-9]\d+$`,

@@ -29,6 +29,8 @@ func (s service) GetVersion(_ api.GetVersionIn, out *api.GetVersionOut) error {
 }
 
 // SetApiVersion accepts version 2.
+//
+//lint:ignore ST1003 it is the name on the wire
 func (s service) SetApiVersion(arg api.SetAPIVersionIn, _ *api.SetAPIVersionOut) error {
 	if arg.APIVersion != apiVersion {
 		return fmt.Errorf("remotedbg: API version %d is not spoken: set the client to version %d (\"apiVersion\": 2 in a launch.json)", arg.APIVersion, apiVersion)

@@ -106,7 +106,7 @@ func aboutRows(c *rpc2.RPCClient, file string) []row {
 		{"ListFunctions", "", func() (any, error) { return some(c.ListFunctions(`^main\.`, 0)) }},
 		{"ListTypes", "", func() (any, error) { return some(c.ListTypes(`^main\.Order$`)) }},
 		{"TypeInfo", "", func() (any, error) { return c.TypeInfo("main.Order") }},
-		{"ListPackagesBuildInfo", "", func() (any, error) { return some(c.ListPackagesBuildInfo("^net/http$", true)) }},
+		{"ListPackagesBuildInfo", "", func() (any, error) { return some(c.ListPackagesBuildInfo("^main$", true)) }},
 		{"ListDynamicLibraries", "", func() (any, error) { list, _, err := c.ListDynamicLibraries(); return list, err }},
 		{"FunctionReturnLocations", "", func() (any, error) { return some(c.FunctionReturnLocations("main.(*service).Price")) }},
 		{"GuessSubstitutePath", "", func() (any, error) { return some(c.GuessSubstitutePath()) }},

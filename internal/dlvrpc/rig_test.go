@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,7 +30,10 @@ import (
 // patience bounds every wait.
 const patience = 20 * time.Second
 
-const allowed = "127.0.0.2" // where gated requests come from
+const (
+	allowed      = "127.0.0.2" // where gated requests come from
+	writeTimeout = time.Second
+)
 
 // shop is the service, with an agent's engine and a server of the package in
 // this process.
@@ -49,6 +53,13 @@ func (s *shop) logs(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.log = append(s.log, line)
+}
+
+// logged says whether a line with text was logged.
+func (s *shop) logged(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.log, func(line string) bool { return strings.Contains(line, text) })
 }
 
 // newShop builds and starts a shop, and attaches to it.
@@ -113,7 +124,7 @@ func (s *shop) start(exe string) {
 // serve serves clients until the test is over, and makes sure that nothing of
 // them is left.
 func (s *shop) serve() {
-	server, err := dlvrpc.NewServer(dlvrpc.Config{Engine: s.engine, PID: s.pid, Log: s.logs})
+	server, err := dlvrpc.NewServer(dlvrpc.Config{Engine: s.engine, PID: s.pid, Log: s.logs, WriteTimeout: writeTimeout})
 	must(s.t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(s.t, err)

@@ -3,6 +3,8 @@
 package dlvrpc_test
 
 import (
+	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -259,4 +261,68 @@ func TestEngineEnds(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("it was not told")
 	}
+}
+
+// TestClientReadsNothing: it is cut off, and what it held goes on.
+func TestClientReadsNothing(t *testing.T) {
+	s := newShop(t)
+	nc, err := net.Dial("tcp", s.addr)
+	must(t, err)
+	defer nc.Close()
+	c := rpc2.NewClientFromConn(nc)
+	file, line := s.mark("order-loaded")
+	_, err = c.CreateBreakpoint(&api.Breakpoint{File: file, Line: line})
+	must(t, err)
+	ch := c.Continue()
+	resumed(t, c)
+	req := s.send("/orders/7")
+	state(t, ch)
+
+	// Delve's client always reads: the same connection, used without it.
+	raw, err := nc.(*net.TCPConn).File()
+	must(t, err)
+	defer raw.Close()
+	must(t, nc.SetReadDeadline(time.Unix(1, 0)))
+	began := time.Now()
+	go func() {
+		for i := range 1000 {
+			call := fmt.Sprintf(`{"method":"RPCServer.ListFunctions","params":[{"Filter":""}],"id":%d}`, 1000+i)
+			if _, err := raw.WriteString(call + "\n"); err != nil {
+				return
+			}
+		}
+	}()
+	req.ok()
+	if took := time.Since(began); took > writeTimeout+5*time.Second {
+		t.Errorf("it went on after %v", took)
+	}
+	for !s.logged("the client took nothing") {
+		if time.Since(began) > patience {
+			t.Fatal("its connection ended for another reason")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestConditionError: the request stops, and the client is told why.
+func TestConditionError(t *testing.T) {
+	s := newShop(t)
+	c := s.client()
+	file, line := s.mark("order-loaded")
+	_, err := c.CreateBreakpoint(&api.Breakpoint{File: file, Line: line, Cond: "nonsense == 1"})
+	must(t, err)
+	if _, err := c.CreateBreakpoint(&api.Breakpoint{FunctionName: "main.fail", Cond: "1 +"}); err == nil {
+		t.Error("a condition that is no expression was accepted")
+	}
+	ch := c.Continue()
+	resumed(t, c)
+	req := s.send("/orders/7")
+	if st := <-ch; st.Err == nil || !strings.Contains(st.Err.Error(), "nonsense") {
+		t.Errorf("it was told %v", st.Err)
+	}
+	st, err := c.GetState()
+	must(t, err)
+	s.at(st.CurrentThread, "order-loaded")
+	must(t, c.Detach(false))
+	req.ok()
 }

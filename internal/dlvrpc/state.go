@@ -26,6 +26,11 @@ func (c *conn) arrive(o outcome, returns *api.LoadConfig, state *api.DebuggerSta
 		c.passed(o, state)
 		return nil
 	}
+	if _, cur, _ := c.world.now(); cur != nil && cur.text != "" {
+		// A condition that cannot be evaluated, for one. It stands there all the
+		// same, as State tells.
+		return errors.New("remotedbg: " + cur.text)
+	}
 	if returns == nil {
 		returns = &api.LoadConfig{}
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -66,23 +65,6 @@ func (s service) ListTypes(arg rpc2.ListTypesIn, out *rpc2.ListTypesOut) error {
 	}
 	out.Types, err = matching(names, arg.Filter)
 	return err
-}
-
-// ListPackagesBuildInfo lists the packages of the binary.
-func (s service) ListPackagesBuildInfo(arg rpc2.ListPackagesBuildInfoIn, out *rpc2.ListPackagesBuildInfoOut) error {
-	filter, err := regexp.Compile(arg.Filter)
-	if err != nil {
-		return wrap("filter", err)
-	}
-	return wrap("packages", s.sess.Symbols(func(bi *proc.BinaryInfo) error {
-		out.List = []api.PackageBuildInfo{}
-		for _, p := range bi.ListPackagesBuildInfo(arg.IncludeFiles) {
-			if filter.MatchString(p.ImportPath) {
-				out.List = append(out.List, api.PackageBuildInfo{ImportPath: p.ImportPath, DirectoryPath: p.DirectoryPath, Files: sorted(p.Files)})
-			}
-		}
-		return nil
-	}))
 }
 
 // ListDynamicLibraries lists the shared objects that are known, the executable
@@ -177,38 +159,4 @@ func (s service) TypeInfo(arg rpc2.TypeInfoIn, out *rpc2.TypeInfoOut) error {
 		out.TypeInfo = info
 		return nil
 	}))
-}
-
-// GuessSubstitutePath pairs directories of the binary with those of the client,
-// from the packages that both have.
-func (s service) GuessSubstitutePath(arg rpc2.GuessSubstitutePathIn, out *rpc2.GuessSubstitutePathOut) error {
-	build, err := s.sess.Build()
-	if err != nil {
-		return wrap("guess paths", err)
-	}
-	for _, module := range sorted(arg.Args.ClientModuleDirectories) {
-		votes := make(map[string]int)
-		for pkg, dir := range build.Packages {
-			below, inside := strings.CutPrefix(pkg+"/", module+"/")
-			if !inside {
-				continue
-			}
-			if root, fits := strings.CutSuffix(dir, strings.TrimSuffix("/"+below, "/")); fits && root != "" {
-				votes[root]++
-			}
-		}
-		best := ""
-		for _, root := range sorted(votes) {
-			if votes[root] > votes[best] {
-				best = root
-			}
-		}
-		if best != "" {
-			out.List = append(out.List, [2]string{best, arg.Args.ClientModuleDirectories[module]})
-		}
-	}
-	if dir := build.Packages["runtime"]; dir != "" && arg.Args.ClientGOROOT != "" {
-		out.List = append(out.List, [2]string{path.Dir(path.Dir(dir)), arg.Args.ClientGOROOT})
-	}
-	return nil
 }

@@ -178,10 +178,10 @@ func TestRecover(t *testing.T) {
 	if code, out := runRemotedbg(t, recoverIt...); code != exitFailed || !strings.Contains(out, "another agent has armed this process") || !strings.Contains(out, "hint: ") {
 		t.Errorf("while the agent lives: exit code %d, %s", code, out)
 	}
+	g.agent.signal(unix.SIGKILL) // first: one that loses its watchdog disarms
 	if err := unix.Kill(g.watchdog, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	g.agent.signal(unix.SIGKILL)
 	g.agent.wait()
 	code, out := runRemotedbg(t, recoverIt...)
 	for _, part := range []string{"shop (pid " + strconv.Itoa(g.shop.pid) + "): ", "was armed by an agent that is dead"} {

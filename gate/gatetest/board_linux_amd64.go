@@ -43,30 +43,28 @@ type board struct {
 	_                               [3][2]uint64 // callText
 	ruleGen, ruleCount              uint32
 	rules                           [numRules]rule
-	tokenKey                        [32]byte
+	_                               [32]byte // tokenKey
 	matched, declined, silent, full uint64
 	slots                           [numSlots]slot
-	epoch                           uint32
-	epochs                          [64][2]uint32
-	looking, sighted                uint32
-	sights                          [32]sight
+	_                               uint32        // epoch
+	_                               [64][2]uint32 // epochs
+	_, _                            uint32        // looking, sighted
+	_                               [32]struct {  // sights
+		_    uint32
+		_, _ text64
+		_    text128
+		_    text16
+		_    text128
+	}
 }
 
 type rule struct {
-	addr             [16]byte
-	bits, is4, token uint8
-	method           text16
-	path             text128
-	header           text64
-	value            text128
-}
-
-type sight struct {
-	n            uint32
-	peer, client text64
-	reason       text128
+	addr         [16]byte
+	bits, is4, _ uint8 // token
 	method       text16
 	path         text128
+	header       text64
+	value        text128
 }
 
 type slot struct {

@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// ErrNoSights: the gate in the service is older than this agent and cannot show
-// the clients that it sees.
+// ErrNoSights means that the gate in the service is older than this agent and
+// cannot show the clients that it sees.
 var ErrNoSights = errors.New("the gate in the binary cannot show clients' addresses")
 
 // Sight is one request's client as the gate sees it. All texts can be printed

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// ErrNoTokens: the gate in the service is older than this agent and knows no
-// tokens.
+// ErrNoTokens means that the gate in the service is older than this agent and
+// knows no tokens.
 var ErrNoTokens = errors.New("the gate in the binary knows no tokens")
 
 // TokenKey is the key of one session's tokens. gate/token.go describes tokens

@@ -64,19 +64,26 @@ func TestSecondAgent(t *testing.T) {
 	p.ok(t)
 }
 
-// TestSecondIDE attaches an IDE while another one is attached.
-func TestSecondIDE(t *testing.T) {
+// TestTooManyIDEs: eight may attach; the ninth is told so, and nobody else
+// notices.
+func TestTooManyIDEs(t *testing.T) {
 	t.Parallel()
 	f := freezeOne(t)
-	second := f.dial(f.agent)
-	_, err := second.Initialize()
-	must(t, err)
-	err = second.Attach(nil)
-	var refusal *daptest.ResponseError
-	if !errors.As(err, &refusal) || !strings.Contains(refusal.Message, "one IDE") || !refusal.Show {
-		t.Errorf("the second IDE got %v", err)
+	const most = 8
+	for n := 2; n <= most+1; n++ {
+		next := f.dial(f.agent)
+		_, err := next.Initialize()
+		must(t, err)
+		err = next.Attach(nil)
+		if n <= most {
+			must(t, err)
+			continue
+		}
+		var refusal *daptest.ResponseError
+		if !errors.As(err, &refusal) || !strings.Contains(refusal.Message, "disconnect another IDE") || !refusal.Show {
+			t.Errorf("IDE %d got %v", n, err)
+		}
 	}
-	second.Close()
 	f.th.at("order-loaded")
 	f.th.resume()
 	f.p.ok(t)

@@ -147,11 +147,12 @@ export class IDE {
     return Object.fromEntries(variables.map((v) => [v.name, v]));
   }
 
-  // locals are the variables of the scopes that VS Code expands by itself.
+  // locals are the variables of the scopes that VS Code expands by itself, the
+  // first scope's before those of the same name in others.
   async locals(frameId) {
     const { scopes } = await this.ask('scopes', { frameId });
     const cheap = await Promise.all(scopes.filter((s) => !s.expensive).map((s) => this.children(s.variablesReference)));
-    return { scopes, variables: Object.assign({}, ...cheap) };
+    return { scopes, variables: Object.assign({}, ...cheap.reverse()) };
   }
 
   async evaluate(frameId, context, expression) {

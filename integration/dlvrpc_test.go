@@ -188,9 +188,9 @@ func (r *rig) await(a *harness.Agent, path string) {
 	}))
 }
 
-// TestDlvConnectKill: the process is not killed, whatever the client says.
-func TestDlvConnectKill(t *testing.T) {
-	t.Parallel()
+// stoppedInDlv has a request stopped for somebody at a `dlv connect`.
+func stoppedInDlv(t *testing.T) (*person, *pending) {
+	t.Helper()
 	r := newRig(t, harness.Variant{})
 	a := r.attach()
 	dlv := connect(t, a)
@@ -201,6 +201,13 @@ func TestDlvConnectKill(t *testing.T) {
 		r.await(a, "/healthz")
 		p = r.request("/orders/7")
 	}, at(t, "order-loaded"))
+	return dlv, p
+}
+
+// TestDlvConnectKill: the process is not killed, whatever the client says.
+func TestDlvConnectKill(t *testing.T) {
+	t.Parallel()
+	dlv, p := stoppedInDlv(t)
 	dlv.leaves("y", "y")
 	if !strings.Contains(dlv.Transcript(), "kill is refused") {
 		t.Errorf("dlv was not told: %s", dlv.Transcript())
@@ -211,16 +218,7 @@ func TestDlvConnectKill(t *testing.T) {
 // TestDlvConnectDies: the request goes on.
 func TestDlvConnectDies(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, harness.Variant{})
-	a := r.attach()
-	dlv := connect(t, a)
-	loaded := mark(t, "order-loaded")
-	dlv.types(fmt.Sprintf("break %s:%d", loaded.File, loaded.Line))
-	var p *pending
-	dlv.runs("continue", func() {
-		r.await(a, "/healthz")
-		p = r.request("/orders/7")
-	}, at(t, "order-loaded"))
+	dlv, p := stoppedInDlv(t)
 	p.held(t)
 	began := time.Now()
 	dlv.Kill()

@@ -128,23 +128,13 @@ func (e *Engine) open(ctx context.Context) error {
 // find locates the gate and checks that we may trace and set breakpoints.
 func (e *Engine) find() error {
 	var err error
-	if e.img, err = board.Locate(e.cfg.PID); err != nil {
-		return err
-	}
-	if e.board, err = board.Open(e.mem, e.img); err != nil {
-		return err
-	}
-	if err := recovery.CheckOwner(e.board); err != nil {
+	if e.img, e.board, err = openBoard(e.cfg.PID); err != nil {
 		return err
 	}
 	if e.idle, err = live.KeepBreakpointsReady(); err != nil {
 		return err
 	}
-	report, err := recovery.Heal(e.cfg.PID, e.board)
-	if lines := report.Lines(); len(lines) > 0 {
-		e.cfg.Log("left behind by an earlier agent: " + report.String())
-	}
-	return err
+	return healAloud(e.cfg.PID, e.board, e.cfg.Log)
 }
 
 // load reads the symbols and makes the first target, which warms Delve up (line

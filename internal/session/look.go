@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/remotedbg/remotedbg/internal/board"
-	"github.com/remotedbg/remotedbg/internal/recovery"
-	"github.com/remotedbg/remotedbg/internal/vmem"
 )
 
 // LookConfig says whose clients to look at, and for how long.
@@ -54,21 +52,11 @@ type looker struct {
 }
 
 func (l *looker) open() error {
-	img, err := board.Locate(l.cfg.PID)
-	if err != nil {
+	var err error
+	if _, l.board, err = openBoard(l.cfg.PID); err != nil {
 		return err
 	}
-	if l.board, err = board.Open(vmem.Process{PID: l.cfg.PID}, img); err != nil {
-		return err
-	}
-	if err := recovery.CheckOwner(l.board); err != nil {
-		return err
-	}
-	report, err := recovery.Heal(l.cfg.PID, l.board)
-	if lines := report.Lines(); len(lines) > 0 {
-		l.cfg.Log("left behind by an earlier agent: " + report.String())
-	}
-	if err != nil {
+	if err := healAloud(l.cfg.PID, l.board, l.cfg.Log); err != nil {
 		return err
 	}
 	if _, l.last, err = l.board.ReadSights(0); err != nil {

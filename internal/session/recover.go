@@ -22,16 +22,31 @@ func Recover(pid int) (recovery.Report, error) {
 }
 
 func heal(pid int) (recovery.Report, error) {
-	img, err := board.Locate(pid)
+	_, b, err := openBoard(pid)
 	if err != nil {
-		return recovery.Report{}, err
-	}
-	b, err := board.Open(vmem.Process{PID: pid}, img)
-	if err != nil {
-		return recovery.Report{}, err
-	}
-	if err := recovery.CheckOwner(b); err != nil {
 		return recovery.Report{}, err
 	}
 	return recovery.Heal(pid, b)
+}
+
+// openBoard finds the board of process pid, which no live agent may have armed.
+func openBoard(pid int) (*board.Image, *board.Board, error) {
+	img, err := board.Locate(pid)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := board.Open(vmem.Process{PID: pid}, img)
+	if err != nil {
+		return nil, nil, err
+	}
+	return img, b, recovery.CheckOwner(b)
+}
+
+// healAloud heals what an earlier agent left on b, and logs it.
+func healAloud(pid int, b *board.Board, log func(string)) error {
+	report, err := recovery.Heal(pid, b)
+	if len(report.Lines()) > 0 {
+		log("left behind by an earlier agent: " + report.String())
+	}
+	return err
 }

@@ -2,10 +2,7 @@
 
 package stall
 
-import (
-	"encoding/binary"
-	"slices"
-)
+import "slices"
 
 // maxFamily bounds the goroutines of a Family.
 const maxFamily = 1000
@@ -25,46 +22,36 @@ type Goroutine struct {
 // The runtime notes no more than the parent's ID: descendants of a goroutine that
 // has ended are found as long as its g is not used again.
 func (r *Reader) Family(id uint64, tid int) ([]Goroutine, error) {
-	gs, err := r.list()
+	s, err := r.family()
 	if err != nil {
 		return nil, err
 	}
-	l := r.l
-	first := min(l.Status, l.WaitReason, l.ID, l.Parent, l.LockedM)
-	size := int(max(l.Status, l.WaitReason, l.ID, l.Parent, l.LockedM) + 8 - first)
-	spans, err := r.mem.ReadEach(gs, first, size)
-	if err != nil {
-		return nil, err
-	}
-	word := func(i int, field uint64) uint64 { return binary.LittleEndian.Uint64(spans[i*size+int(field-first):]) }
 	children := make(map[uint64][]int)
 	seen := map[uint64]bool{id: true}
-	for i := range gs {
-		if parent := word(i, l.Parent); parent != 0 {
+	for i := range s.gs {
+		if parent := s.word(i, r.l.Parent); parent != 0 {
 			children[parent] = append(children[parent], i)
 		}
-		if m := word(i, l.LockedM); m != 0 {
-			if thread, err := r.mem.Uint64(m + l.ThreadID); err == nil && int(thread) == tid {
-				seen[word(i, l.ID)] = true
-			}
+		if thread, err := s.thread(i); err == nil && thread != 0 && thread == tid {
+			seen[s.word(i, r.l.ID)] = true
 		}
 	}
 	var family []Goroutine
 	for todo := []uint64{id}; len(todo) > 0 && len(family) < maxFamily; todo = todo[1:] {
 		for _, i := range children[todo[0]] {
-			id := word(i, l.ID)
+			id := s.word(i, r.l.ID)
 			if seen[id] {
 				continue
 			}
 			seen[id] = true
 			todo = append(todo, id)
-			status := binary.LittleEndian.Uint32(spans[i*size+int(l.Status-first):]) &^ statusScan
+			status := s.status(i)
 			if status == statusDead || states[status] == "" {
 				continue
 			}
-			g := Goroutine{ID: id, Parent: todo[0], Addr: gs[i], State: states[status]}
+			g := Goroutine{ID: id, Parent: todo[0], Addr: s.gs[i], State: states[status]}
 			if status == statusWaiting {
-				g.Reason = r.names[int(spans[i*size+int(l.WaitReason-first)])]
+				g.Reason = r.names[int(s.reason(i))]
 			}
 			family = append(family, g)
 		}

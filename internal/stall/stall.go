@@ -170,26 +170,65 @@ func (r *Reader) list() ([]uint64, error) {
 	return gs, nil
 }
 
-// count looks at every goroutine once. They run meanwhile.
-func (r *Reader) count() (counts, error) {
+// snapshot is a part of the runtime.g of every goroutine, as they were at one look.
+type snapshot struct {
+	r     *Reader
+	gs    []uint64 // addresses
+	first uint64   // offset in runtime.g at which a span begins
+	size  int      // of a span
+	spans []byte
+}
+
+// snapshot reads the words at these offsets of every g, in one span each: they lie
+// within some hundred bytes. The goroutines run meanwhile.
+func (r *Reader) snapshot(fields ...uint64) (snapshot, error) {
 	gs, err := r.list()
 	if err != nil {
-		return nil, err
+		return snapshot{}, err
 	}
-	// One span from the status to the reason in each g: they lie within some
-	// hundred bytes.
-	first := min(r.l.Status, r.l.WaitReason)
-	size := int(max(r.l.Status+4, r.l.WaitReason+1) - first)
-	spans, err := r.mem.ReadEach(gs, first, size)
+	const word = 8
+	s := snapshot{r: r, gs: gs, first: slices.Min(fields)}
+	s.size = int(slices.Max(fields) + word - s.first)
+	s.spans, err = r.mem.ReadEach(gs, s.first, s.size)
+	return s, err
+}
+
+// at is the span of goroutine i from a field on.
+func (s snapshot) at(i int, field uint64) []byte { return s.spans[i*s.size+int(field-s.first):] }
+
+func (s snapshot) word(i int, field uint64) uint64 { return binary.LittleEndian.Uint64(s.at(i, field)) }
+
+func (s snapshot) status(i int) uint32 {
+	return binary.LittleEndian.Uint32(s.at(i, s.r.l.Status)) &^ statusScan
+}
+
+func (s snapshot) reason(i int) uint8 { return s.at(i, s.r.l.WaitReason)[0] }
+
+// thread is the id, in the service's own pid namespace, of the thread that
+// goroutine i is locked to; 0 if it is locked to none.
+func (s snapshot) thread(i int) (int, error) {
+	m := s.word(i, s.r.l.LockedM)
+	if m == 0 {
+		return 0, nil
+	}
+	id, err := s.r.mem.Uint64(m + s.r.l.ThreadID)
+	return int(id), err
+}
+
+// family reads what tells who has started whom.
+func (r *Reader) family() (snapshot, error) {
+	return r.snapshot(r.l.Status, r.l.WaitReason, r.l.ID, r.l.Parent, r.l.LockedM)
+}
+
+// count looks at every goroutine once.
+func (r *Reader) count() (counts, error) {
+	s, err := r.snapshot(r.l.Status, r.l.WaitReason)
 	if err != nil {
 		return nil, err
 	}
 	c := make(counts)
-	for i := range gs {
-		span := spans[i*size:]
-		status := binary.LittleEndian.Uint32(span[r.l.Status-first:])
-		reason := span[r.l.WaitReason-first]
-		if status&^statusScan == statusWaiting && r.reasons[int(reason)] != "" {
+	for i := range s.gs {
+		if reason := s.reason(i); s.status(i) == statusWaiting && r.reasons[int(reason)] != "" {
 			c[reason]++
 		}
 	}

@@ -96,7 +96,7 @@ func (t *Traffic) Tick(frozen bool) error {
 	if err := t.b.SetEpoch(t.number, mask); err != nil {
 		return err
 	}
-	t.now = t.look()
+	t.now = t.since(t.number - min(t.number, forgetAfter+1))
 	if !frozen {
 		t.usual = append(t.usual, t.now)
 		if len(t.usual) > remember {
@@ -130,22 +130,10 @@ func (t *Traffic) count(number uint32) (begun, open int) {
 	return b * share, o * share
 }
 
-// look leaves out epochs that were counted in another share than the present
-// one: behind a freeze a single late request of those before would seem many.
-func (t *Traffic) look() (l late) {
-	for age := uint32(lateAfter); age <= forgetAfter && age < t.number; age++ {
-		if t.epochs[int(t.number-age)%len(t.epochs)].mask != t.mask() {
-			continue
-		}
-		begun, open := t.count(t.number - age)
-		l.begun += begun
-		l.late += open
-	}
-	return l
-}
-
 // since looks at all requests that began behind epoch from and more than a second
-// ago, as far as the board still has their epochs. Called under t.mu.
+// ago, as far as the board still has their epochs. It leaves out epochs that were
+// counted in another share than the present one: behind a freeze a single late
+// request of those before would seem many. Called under t.mu.
 func (t *Traffic) since(from uint32) (l late) {
 	oldest := uint32(len(t.epochs)) - 2
 	if t.number > oldest {

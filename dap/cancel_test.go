@@ -12,6 +12,8 @@ import (
 
 	"github.com/remotedbg/remotedbg/dap"
 	"github.com/remotedbg/remotedbg/dap/daptest"
+
+	"github.com/remotedbg/remotedbg/internal/access"
 )
 
 // TestCancel: a request that waits for its turn is withdrawn; the running one
@@ -19,13 +21,13 @@ import (
 func TestCancel(t *testing.T) {
 	fake := newFake()
 	fake.slow = make(chan struct{})
-	srv, err := dap.NewServer(dap.Config{NewSession: func() (dap.Session, error) { return fake, nil }})
+	srv, err := dap.NewServer(dap.Config{NewSession: func(access.Identity) (dap.Session, error) { return fake, nil }})
 	must(t, err)
 	// A pipe without a buffer: once a write is done, the server has taken up
 	// everything that was written before it.
 	ours, theirs := net.Pipe()
 	served := make(chan error, 1)
-	go func() { served <- srv.ServeConn(context.Background(), theirs) }()
+	go func() { served <- srv.ServeConn(context.Background(), theirs, access.Identity{Role: access.Mutate}) }()
 	c := daptest.New(ours)
 	t.Cleanup(func() {
 		c.Close()

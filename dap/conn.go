@@ -10,12 +10,14 @@ import (
 
 	"github.com/google/go-dap"
 
+	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
 // conn is one client. Everything in it belongs to the goroutine of ServeConn.
 type conn struct {
 	cfg Config
+	who access.Identity
 	out *outbox
 
 	state     state

@@ -10,6 +10,8 @@ import (
 	"io"
 	"testing"
 	"time"
+
+	"github.com/remotedbg/remotedbg/internal/access"
 )
 
 // brokenSession panics in every method: it is the nil Session it embeds.
@@ -37,7 +39,7 @@ func FuzzDispatch(f *testing.F) {
 			var sent bufferCloser
 			c := &conn{
 				cfg: Config{
-					NewSession: func() (Session, error) { return brokenSession{}, nil },
+					NewSession: func(access.Identity) (Session, error) { return brokenSession{}, nil },
 					Log:        func(string) {},
 				},
 				out: newOutbox(&sent, time.Minute), state: st, handles: newHandles(),

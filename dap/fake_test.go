@@ -16,6 +16,7 @@ import (
 
 	"github.com/remotedbg/remotedbg/dap"
 	"github.com/remotedbg/remotedbg/dap/daptest"
+	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -230,7 +231,7 @@ func serve(t *testing.T, fake *fakeSession, cfg dap.Config) *bench {
 	t.Helper()
 	b := &bench{fake: fake, end: make(chan error, 1)}
 	if cfg.NewSession == nil {
-		cfg.NewSession = func() (dap.Session, error) { return fake, nil }
+		cfg.NewSession = func(access.Identity) (dap.Session, error) { return fake, nil }
 	}
 	if cfg.Linger == 0 {
 		cfg.Linger = 200 * time.Millisecond
@@ -246,7 +247,7 @@ func serve(t *testing.T, fake *fakeSession, cfg dap.Config) *bench {
 	}
 	client, server := socketPair(t)
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() { b.end <- srv.ServeConn(ctx, server) }()
+	go func() { b.end <- srv.ServeConn(ctx, server, access.Identity{Role: access.Mutate}) }()
 	b.conn = client
 	b.Client = daptest.New(client)
 	t.Cleanup(func() {

@@ -118,7 +118,7 @@ func (c *conn) attach(_ context.Context, args attachArguments) (empty, error) {
 	if err != nil {
 		return empty{}, kindBadArguments.because(err)
 	}
-	sess, err := c.cfg.NewSession()
+	sess, err := c.cfg.NewSession(c.who)
 	if err != nil {
 		return empty{}, sessionError(err, kindAttach)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/remotedbg/remotedbg/dap"
 	"github.com/remotedbg/remotedbg/dap/daptest"
+	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -60,7 +61,7 @@ func TestBusyAndOtherAttachErrors(t *testing.T) {
 		err error
 		id  int
 	}{{session.ErrBusy, 1104}, {session.ErrEnded, 1105}, {errors.New("remotedbg: board: gone"), 1103}} {
-		b := serve(t, newFake(), dap.Config{NewSession: func() (dap.Session, error) { return nil, tt.err }})
+		b := serve(t, newFake(), dap.Config{NewSession: func(access.Identity) (dap.Session, error) { return nil, tt.err }})
 		_, err := b.Initialize()
 		must(t, err)
 		if e := failure(t, b.Attach(nil)); e.ID != tt.id || strings.Contains(e.Message, "remotedbg: board") {

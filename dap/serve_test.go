@@ -15,6 +15,7 @@ import (
 
 	"github.com/remotedbg/remotedbg/dap"
 	"github.com/remotedbg/remotedbg/dap/daptest"
+	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -50,7 +51,7 @@ func TestServeEndsWithItsContextAndLeaksNothing(t *testing.T) {
 	fake := newFake()
 	srv, err := dap.NewServer(dap.Config{
 		Linger: 100 * time.Millisecond,
-		NewSession: func() (dap.Session, error) {
+		NewSession: func(access.Identity) (dap.Session, error) {
 			if busy {
 				return nil, session.ErrBusy
 			}
@@ -63,7 +64,7 @@ func TestServeEndsWithItsContextAndLeaksNothing(t *testing.T) {
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ctx, ln) }()
+	go func() { served <- srv.Serve(ctx, ln, access.Identity{Role: access.Mutate}) }()
 
 	first, err := daptest.Dial(ln.Addr().String())
 	must(t, err)
@@ -97,12 +98,12 @@ func TestServeEndsWithItsContextAndLeaksNothing(t *testing.T) {
 }
 
 func TestServeReportsABrokenListener(t *testing.T) {
-	srv, err := dap.NewServer(dap.Config{NewSession: func() (dap.Session, error) { return newFake(), nil }})
+	srv, err := dap.NewServer(dap.Config{NewSession: func(access.Identity) (dap.Session, error) { return newFake(), nil }})
 	must(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	ln.Close()
-	if err := srv.Serve(context.Background(), ln); !errors.Is(err, net.ErrClosed) {
+	if err := srv.Serve(context.Background(), ln, access.Identity{Role: access.Mutate}); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -111,13 +112,15 @@ func TestStdio(t *testing.T) {
 	before := runtime.NumGoroutine()
 	srv, err := dap.NewServer(dap.Config{
 		Linger:     100 * time.Millisecond,
-		NewSession: func() (dap.Session, error) { return newFake(), nil },
+		NewSession: func(access.Identity) (dap.Session, error) { return newFake(), nil },
 	})
 	must(t, err)
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
 	end := make(chan error, 1)
-	go func() { end <- srv.ServeConn(context.Background(), dap.Stdio(inR, outW)) }()
+	go func() {
+		end <- srv.ServeConn(context.Background(), dap.Stdio(inR, outW), access.Identity{Role: access.Mutate})
+	}()
 	c := daptest.New(struct {
 		io.Reader
 		io.WriteCloser

@@ -10,6 +10,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/remotedbg/remotedbg/internal/access"
 )
 
 // Config is what a Server needs to know.
@@ -17,7 +19,7 @@ type Config struct {
 	// NewSession attaches an IDE to the debugged process; it is called for
 	// every attach request. session.ErrBusy tells the client that too many
 	// others have it. See [ForEngine].
-	NewSession func() (Session, error)
+	NewSession func(who access.Identity) (Session, error)
 
 	// QueueStops shows every client one stopped request at a time, as if it had
 	// asked for that with the attach argument queueStops.
@@ -82,7 +84,7 @@ func NewServer(cfg Config) (*Server, error) {
 // Serve accepts connections on ln until ctx is done or ln fails, and returns
 // when all of them have ended; ln is closed then. It returns nil if ctx ended
 // it.
-func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+func (s *Server) Serve(ctx context.Context, ln net.Listener, who access.Identity) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var conns sync.WaitGroup
 	defer conns.Wait()
@@ -121,24 +123,25 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		}
 		conns.Go(func() {
 			defer func() { <-slots }()
-			if err := s.ServeConn(ctx, nc); err != nil {
+			if err := s.ServeConn(ctx, nc, who); err != nil {
 				s.cfg.Log(fmt.Sprintf("dap: connection from %s: %v", nc.RemoteAddr(), err))
 			}
 		})
 	}
 }
 
-// ServeConn serves one client until it disconnects, the connection fails, the
+// ServeConn serves who, one client, until it disconnects, the connection fails, the
 // session ends or ctx is done. It closes rwc, whose Close must end a blocked
 // Read and Write (a net.Conn does, and [Stdio]), and returns when nothing of
 // the connection is left. The error says what was wrong with the connection;
 // an orderly end is nil.
-func (s *Server) ServeConn(ctx context.Context, rwc io.ReadWriteCloser) error {
+func (s *Server) ServeConn(ctx context.Context, rwc io.ReadWriteCloser, who access.Identity) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
 	c := &conn{
 		cfg:     s.cfg,
+		who:     who,
 		out:     newOutbox(rwc, s.cfg.WriteTimeout),
 		state:   stateUninitialised,
 		handles: newHandles(),

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-delve/delve/pkg/proc"
 
+	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -42,9 +43,9 @@ type Session interface {
 
 // ForEngine makes the sessions of a server come from e. It exists because
 // returning a nil *session.Session as a Session would make a non-nil Session.
-func ForEngine(e *session.Engine) func() (Session, error) {
-	return func() (Session, error) {
-		s, err := e.NewSession()
+func ForEngine(e *session.Engine) func(access.Identity) (Session, error) {
+	return func(who access.Identity) (Session, error) {
+		s, err := e.NewSession(who)
 		if err != nil {
 			return nil, err
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/remotedbg/remotedbg/dap"
+	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -53,7 +54,7 @@ func (w *wire) read() map[string]any {
 func serveWire(t *testing.T, fake *fakeSession, cfg dap.Config) (*wire, <-chan error) {
 	t.Helper()
 	if cfg.NewSession == nil {
-		cfg.NewSession = func() (dap.Session, error) { return fake, nil }
+		cfg.NewSession = func(access.Identity) (dap.Session, error) { return fake, nil }
 	}
 	if cfg.Linger == 0 {
 		cfg.Linger = 200 * time.Millisecond
@@ -62,7 +63,7 @@ func serveWire(t *testing.T, fake *fakeSession, cfg dap.Config) (*wire, <-chan e
 	must(t, err)
 	client, server := socketPair(t)
 	end := make(chan error, 1)
-	go func() { end <- srv.ServeConn(t.Context(), server) }()
+	go func() { end <- srv.ServeConn(t.Context(), server, access.Identity{Role: access.Mutate}) }()
 	t.Cleanup(func() { client.Close() })
 	return &wire{t, client, client}, end
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/remotedbg/remotedbg/dap"
+	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/dlvrpc"
 )
 
@@ -115,7 +116,8 @@ func (d *frontDoor) open(ctx context.Context, nc net.Conn, clients chan struct{}
 		nc.Close()
 		return
 	}
-	if err := speak(ctx, &begun{Conn: nc, first: []byte{first}}); err != nil {
+	who := access.Identity{Proof: access.ProofNone, From: peer.String(), Role: access.Mutate}
+	if err := speak(ctx, &begun{Conn: nc, first: []byte{first}}, who); err != nil {
 		d.log(fmt.Sprintf("%s: connection from %s: %v", name, peer, err))
 	}
 }

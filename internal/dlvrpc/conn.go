@@ -8,12 +8,14 @@ import (
 
 	"github.com/go-delve/delve/pkg/proc"
 
+	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
 // conn is one client.
 type conn struct {
 	cfg     Config
+	who     access.Identity
 	refusal error // why there is no session; the answer to every call
 
 	sess   *session.Session

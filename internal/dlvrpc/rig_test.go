@@ -23,6 +23,7 @@ import (
 	"github.com/go-delve/delve/service/api"
 	"github.com/go-delve/delve/service/rpc2"
 
+	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/dlvrpc"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
@@ -138,7 +139,7 @@ func (s *shop) serve() {
 				return
 			}
 			conns.Go(func() {
-				if err := server.ServeConn(ctx, nc); err != nil {
+				if err := server.ServeConn(ctx, nc, access.Identity{Role: access.Mutate}); err != nil {
 					s.logs(err.Error())
 				}
 			})

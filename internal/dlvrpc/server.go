@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -57,15 +58,15 @@ func NewServer(cfg Config) (*Server, error) {
 	return &Server{cfg}, nil
 }
 
-// ServeConn serves one client until it detaches, the connection fails, the
+// ServeConn serves who, one client, until it detaches, the connection fails, the
 // session ends or ctx is done. It closes rwc, whose Close must end a blocked
 // Read and Write, and returns when nothing of the connection is left. The error
 // says what was wrong with the connection; an orderly end is nil.
-func (s *Server) ServeConn(ctx context.Context, rwc io.ReadWriteCloser) error {
+func (s *Server) ServeConn(ctx context.Context, rwc io.ReadWriteCloser, who access.Identity) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c := &conn{cfg: s.cfg, world: newWorld(), breakpoints: newBreakpoints(), events: newEvents()}
-	sess, err := s.cfg.Engine.NewSession()
+	c := &conn{cfg: s.cfg, who: who, world: newWorld(), breakpoints: newBreakpoints(), events: newEvents()}
+	sess, err := s.cfg.Engine.NewSession(who)
 	if err != nil {
 		c.refusal = fmt.Errorf("remotedbg: attach: %w", err)
 	} else {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/board"
 	"github.com/remotedbg/remotedbg/internal/session"
 	"github.com/remotedbg/remotedbg/internal/vmem"
@@ -49,7 +50,7 @@ func (r *rig) ended(t *testing.T, says string) {
 	if last.Kind != session.EventEnded || last.Text != r.Reason() {
 		t.Errorf("last event %+v, want EventEnded with the reason %q", last, r.Reason())
 	}
-	if _, err := r.NewSession(); !errors.Is(err, session.ErrEnded) {
+	if _, err := r.NewSession(access.Identity{Role: access.Mutate}); !errors.Is(err, session.ErrEnded) {
 		t.Errorf("NewSession: %v", err)
 	}
 	if len(r.s.Requests()) != 0 {

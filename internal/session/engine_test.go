@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-delve/delve/pkg/proc"
+	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -336,7 +337,7 @@ func nobodyWants(t *testing.T, r *rig) {
 		}
 	}
 	ask(allowed, r.url+"/orders/7").ok(t)
-	s, err := r.NewSession()
+	s, err := r.NewSession(access.Identity{Role: access.Mutate})
 	if err != nil {
 		t.Fatal(err)
 	}

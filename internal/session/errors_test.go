@@ -13,6 +13,8 @@ import (
 	"github.com/remotedbg/remotedbg/internal/board"
 	"github.com/remotedbg/remotedbg/internal/live"
 	"golang.org/x/sys/unix"
+
+	"github.com/remotedbg/remotedbg/internal/access"
 )
 
 func exitedError() error   { return proc.ErrProcessExited{Pid: 1} }
@@ -83,7 +85,7 @@ func TestRefuseErrno(t *testing.T) {
 func TestErrorsOfTheEnded(t *testing.T) {
 	for _, state := range []engineState{engineEnding, engineEnded} {
 		e := &Engine{state: state, requests: make(map[RequestID]*request)}
-		if _, err := e.NewSession(); !errors.Is(err, ErrEnded) {
+		if _, err := e.NewSession(access.Identity{Role: access.Mutate}); !errors.Is(err, ErrEnded) {
 			t.Errorf("NewSession: %v", err)
 		}
 		s := &Session{e: e}

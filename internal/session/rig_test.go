@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-delve/delve/pkg/proc"
+	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -81,7 +82,7 @@ func attach(t *testing.T, names ...string) *rig {
 // ide attaches an IDE.
 func (r *rig) ide(t *testing.T, names ...string) {
 	t.Helper()
-	s, err := r.NewSession()
+	s, err := r.NewSession(access.Identity{Role: access.Mutate})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,12 +8,15 @@ import (
 	"sync/atomic"
 
 	"github.com/go-delve/delve/pkg/proc"
+
+	"github.com/remotedbg/remotedbg/internal/access"
 )
 
 // Session is one IDE's view of an Engine: its breakpoints, its stops, its
 // requests. All methods may be called from any goroutine.
 type Session struct {
 	e           *Engine
+	who         access.Identity // for the audit; what it may do is judged by the front ends
 	queue       *queue
 	stopOnEntry atomic.Bool
 	armed       atomic.Pointer[[]uint64] // addresses of the verified breakpoints, see addresses
@@ -31,10 +34,10 @@ type Session struct {
 	lastID      int
 }
 
-// NewSession attaches one IDE; ErrBusy while maxSessions are attached, ErrEnded
+// NewSession attaches the IDE of who; ErrBusy while maxSessions are attached, ErrEnded
 // when the engine has ended. Each has its own breakpoints, stops and requests; see
 // Wants for which request is whose.
-func (e *Engine) NewSession() (*Session, error) {
+func (e *Engine) NewSession(who access.Identity) (*Session, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
@@ -43,7 +46,7 @@ func (e *Engine) NewSession() (*Session, error) {
 	case len(e.sessions) >= maxSessions:
 		return nil, ErrBusy
 	}
-	s := &Session{e: e, queue: newQueue()}
+	s := &Session{e: e, who: who, queue: newQueue()}
 	s.armed.Store(new([]uint64))
 	e.sessions = append(e.sessions, s)
 	return s, nil

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/remotedbg/remotedbg/internal/board"
+
+	"github.com/remotedbg/remotedbg/internal/access"
 )
 
 func TestSessionFor(t *testing.T) {
@@ -61,13 +63,13 @@ func TestSessionsAreCounted(t *testing.T) {
 	e := &Engine{requests: make(map[RequestID]*request), changed: make(chan struct{})}
 	var open []*Session
 	for range maxSessions {
-		s, err := e.NewSession()
+		s, err := e.NewSession(access.Identity{Role: access.Mutate})
 		if err != nil {
 			t.Fatal(err)
 		}
 		open = append(open, s)
 	}
-	if _, err := e.NewSession(); err != ErrBusy {
+	if _, err := e.NewSession(access.Identity{Role: access.Mutate}); err != ErrBusy {
 		t.Errorf("one more: %v", err)
 	}
 	for _, s := range open {
@@ -75,7 +77,7 @@ func TestSessionsAreCounted(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if s, err := e.NewSession(); err != nil || len(e.sessions) != 1 {
+	if s, err := e.NewSession(access.Identity{Role: access.Mutate}); err != nil || len(e.sessions) != 1 {
 		t.Errorf("afterwards: %v, %d sessions", err, len(e.sessions))
 	} else {
 		s.Close()

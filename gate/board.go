@@ -17,7 +17,7 @@ const (
 	boardMagic = 0x3142_4744_4d45_5201 // "\x01REMDGB1" in memory
 	boardABI   = 1
 
-	numSlots     = 8
+	numSlots     = 32 // a request and the goroutines that it starts take one each
 	numRules     = 16
 	numCallTexts = 3
 	numEpochs    = 64
@@ -122,7 +122,8 @@ type rule struct {
 	value  text128 // value the header must equal
 }
 
-// slot is one request offered to the agent.
+// slot is one request offered to the agent, or one goroutine that belongs to a
+// request (follow.go).
 type slot struct {
 	state  uint32 // app: slotFree...; futex word of the offer
 	gen    uint32 // app: grows by one each time the slot is claimed
@@ -136,6 +137,11 @@ type slot struct {
 	path   text256
 	client text64 // client address as text
 	route  text256
+
+	// Of a goroutine that belongs to a request; the texts are empty then.
+	parent    uint32 // app: 1 + the slot of the request or goroutine that started it; 0: it is a request itself
+	parentGen uint32 // app: and its generation
+	entry     uint64 // app: address of the function that it runs
 }
 
 // Fixed-size texts: n bytes of b are used; longer texts are cut.

@@ -39,10 +39,11 @@ func currentRules() *ruleSet {
 
 var noRules ruleSet
 
-// offer puts a matching request on the board and waits for the answer. When it
-// returns a trapped Ticket the goroutine is locked to its thread, which the
-// agent has seized; in every other case nothing is left of the attempt.
-func offer(q *Request) Ticket {
+// offer puts a matching request on the board, or a goroutine that belongs to one
+// (q is nil then), and waits for the answer. When it returns a trapped Ticket the
+// goroutine is locked to its thread, which the agent has seized; in every other
+// case nothing is left of the attempt.
+func offer(q *Request, from origin) Ticket {
 	now := monotonic()
 	if now >= atomic.LoadInt64(&theBoard.lease) {
 		reclaimAll()
@@ -56,7 +57,9 @@ func offer(q *Request) Ticket {
 		runtime.UnlockOSThread()
 		return Ticket{}
 	}
-	atomic.AddUint64(&theBoard.matched, 1)
+	if q != nil {
+		atomic.AddUint64(&theBoard.matched, 1)
+	}
 	s := claim()
 	if s == nil {
 		atomic.AddUint64(&theBoard.full, 1)
@@ -68,7 +71,7 @@ func offer(q *Request) Ticket {
 		runtime.UnlockOSThread()
 		return Ticket{}
 	}
-	gen := fill(s, q, tid, now)
+	gen := fill(s, q, from, tid, now)
 	atomic.StoreUint32(&s.state, slotOffered)
 
 	switch awaitAnswer(s, gen, now+answerTimeout) {
@@ -159,11 +162,16 @@ func reclaimAll() {
 	}
 }
 
-// fill describes the request in a claimed slot and returns its generation.
-func fill(s *slot, q *Request, tid int32, now int64) uint32 {
+// fill describes what is offered in a claimed slot and returns its generation.
+func fill(s *slot, q *Request, from origin, tid int32, now int64) uint32 {
 	gen := atomic.AddUint32(&s.gen, 1)
 	atomic.StoreInt32(&s.tid, tid)
 	s.since = now
+	s.parent, s.parentGen, s.entry = from.parent, from.gen, uint64(from.entry)
+	if q == nil {
+		s.method.n, s.path.n, s.route.n, s.client.n = 0, 0, 0, 0
+		return gen
+	}
 	s.method.n = setText(s.method.b[:], q.Method)
 	s.path.n = setText(s.path.b[:], q.Path)
 	s.route.n = setText(s.route.b[:], q.Route)
@@ -237,4 +245,17 @@ func abandon(s *slot) {
 		}
 	}
 	atomic.StoreUint32(&s.state, slotAbandoned)
+}
+
+// current finds the slot of the calling goroutine's request, if that is trapped.
+// Its thread, which no other goroutine runs on, is what tells it.
+func current() (origin, bool) {
+	tid := int32(syscall.Gettid())
+	for i := range theBoard.slots {
+		s := &theBoard.slots[i]
+		if atomic.LoadInt32(&s.tid) == tid && atomic.LoadUint32(&s.state) == slotRunning {
+			return origin{parent: uint32(i) + 1, gen: atomic.LoadUint32(&s.gen)}, true
+		}
+	}
+	return origin{}, false
 }

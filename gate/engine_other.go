@@ -10,7 +10,9 @@ func armed() bool { return false }
 
 func currentRules() *ruleSet { return nil }
 
-func offer(*Request) Ticket { return Ticket{} }
+func offer(*Request, origin) Ticket { return Ticket{} }
+
+func current() (origin, bool) { return origin{}, false }
 
 func release(*slot, uint32) {}
 

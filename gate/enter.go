@@ -127,7 +127,7 @@ func (g *Gate) enter(q *Request, rules *ruleSet) Ticket {
 	if !rules.matches(q) || !g.underCeiling(q.Client.Addr) {
 		return pass()
 	}
-	if t := offer(q); t.Trapped() {
+	if t := offer(q, origin{}); t.Trapped() {
 		return t
 	}
 	return pass()

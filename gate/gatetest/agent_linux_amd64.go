@@ -45,6 +45,12 @@ type Request struct {
 	TID                         int
 	Gen                         uint32
 	Slot                        int
+
+	// Of a goroutine that belongs to a request, see gate.Go: the slot and
+	// generation of the one that started it; otherwise -1 and 0.
+	Parent    int
+	ParentGen uint32
+	Entry     uintptr
 }
 
 // Counts are the gate's counters since the Agent armed it.
@@ -266,6 +272,10 @@ func (a *Agent) take(i int, gen uint32) {
 		TID:    int(offer.tid),
 		Gen:    gen,
 		Slot:   i,
+
+		Parent:    int(offer.parent) - 1,
+		ParentGen: offer.parentGen,
+		Entry:     uintptr(offer.entry),
 	})
 	answer := gen << 1
 	switch a.answer {

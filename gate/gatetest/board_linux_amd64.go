@@ -6,7 +6,7 @@ package gatetest
 const (
 	boardMagic = 0x3142_4744_4d45_5201
 	boardABI   = 1
-	numSlots   = 8
+	numSlots   = 32
 	numRules   = 16
 
 	slotFree      = 0
@@ -76,4 +76,6 @@ type slot struct {
 	path                text256
 	client              text64
 	route               text256
+	parent, parentGen   uint32
+	entry               uint64
 }

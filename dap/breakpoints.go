@@ -145,16 +145,3 @@ func (c *conn) setInstructionBreakpoints(_ context.Context, args dap.SetInstruct
 	}
 	return dap.SetInstructionBreakpointsResponseBody{Breakpoints: results}, err
 }
-
-type exceptionFilters struct {
-	Filters []string `json:"filters"`
-}
-
-// setExceptionBreakpoints is sent by many clients whatever is advertised.
-func (c *conn) setExceptionBreakpoints(_ context.Context, args exceptionFilters) (dap.SetExceptionBreakpointsResponseBody, error) {
-	results := make([]dap.Breakpoint, min(len(args.Filters), maxBreakpoints))
-	for i := range results {
-		results[i].Message = "exception filters are not supported: set a breakpoint where the panic starts"
-	}
-	return dap.SetExceptionBreakpointsResponseBody{Breakpoints: results}, nil
-}

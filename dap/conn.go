@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-dap"
 
 	"github.com/remotedbg/remotedbg/internal/access"
+	"github.com/remotedbg/remotedbg/internal/audit"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -18,7 +19,9 @@ import (
 type conn struct {
 	cfg Config
 	who access.Identity
-	out *outbox
+	// With who it is, and from attach on with the session.
+	audit *audit.Log
+	out   *outbox
 
 	state     state
 	endReason string // set with stateEnded

@@ -17,10 +17,11 @@ import (
 // and the dispatcher sends it, once.
 type handler func(c *conn, ctx context.Context, raw json.RawMessage) (body any, err error)
 
-// route is a handler and the states it may run in.
+// route is a handler, the states it may run in, and the role that it takes.
 type route struct {
-	run handler
-	in  state
+	run   handler
+	in    state
+	needs need
 }
 
 // empty is the body of a response that says nothing.
@@ -42,47 +43,49 @@ func handle[A, B any](f func(*conn, context.Context, A) (B, error)) handler {
 
 // routes is every request this server answers.
 var routes = map[string]route{
-	"initialize":        {handle((*conn).initialize), stateUninitialised},
-	"launch":            {handle((*conn).launch), stateInitialised},
-	"attach":            {handle((*conn).attach), stateInitialised},
-	"configurationDone": {handle((*conn).configurationDone), stateAttached},
-	"disconnect":        {handle((*conn).disconnect), anyState},
-	"terminate":         {handle((*conn).terminate), anyState &^ stateEnded},
-	"cancel":            {handle((*conn).cancel), anyState},
+	"initialize":        {handle((*conn).initialize), stateUninitialised, observe},
+	"launch":            {handle((*conn).launch), stateInitialised, observe},
+	"attach":            {handle((*conn).attach), stateInitialised, observe},
+	"configurationDone": {handle((*conn).configurationDone), stateAttached, observe},
+	"disconnect":        {handle((*conn).disconnect), anyState, observe},
+	"terminate":         {handle((*conn).terminate), anyState &^ stateEnded, observe},
+	"cancel":            {handle((*conn).cancel), anyState, observe},
 
-	"setBreakpoints":            {handle((*conn).setBreakpoints), withSession},
-	"setFunctionBreakpoints":    {handle((*conn).setFunctionBreakpoints), withSession},
-	"setInstructionBreakpoints": {handle((*conn).setInstructionBreakpoints), withSession},
-	"setExceptionBreakpoints":   {handle((*conn).setExceptionBreakpoints), withSession},
-	"breakpointLocations":       {handle((*conn).breakpointLocations), withSession},
+	"setBreakpoints":            {handle((*conn).setBreakpoints), withSession, toSet},
+	"setFunctionBreakpoints":    {handle((*conn).setFunctionBreakpoints), withSession, toSet},
+	"setInstructionBreakpoints": {handle((*conn).setInstructionBreakpoints), withSession, toSet},
+	"setExceptionBreakpoints":   {handle((*conn).setExceptionBreakpoints), withSession, toSet},
+	"breakpointLocations":       {handle((*conn).breakpointLocations), withSession, observe},
+	"dataBreakpointInfo":        {handle((*conn).dataBreakpointInfo), withSession, observe},
+	"setDataBreakpoints":        {handle((*conn).setDataBreakpoints), withSession, toSet},
 
-	"threads":    {handle((*conn).threads), withSession},
-	"stackTrace": {handle((*conn).stackTrace), withSession},
-	"scopes":     {handle((*conn).scopes), withSession},
-	"variables":  {handle((*conn).variables), withSession},
-	"evaluate":   {handle((*conn).evaluate), withSession},
+	"threads":    {handle((*conn).threads), withSession, observe},
+	"stackTrace": {handle((*conn).stackTrace), withSession, observe},
+	"scopes":     {handle((*conn).scopes), withSession, observe},
+	"variables":  {handle((*conn).variables), withSession, observe},
+	"evaluate":   {handle((*conn).evaluate), withSession, toEvaluate},
 
-	"setVariable":   {handle((*conn).setVariable), withSession},
-	"setExpression": {handle((*conn).setExpression), withSession},
-	"completions":   {handle((*conn).completions), withSession},
+	"setVariable":   {handle((*conn).setVariable), withSession, mutate},
+	"setExpression": {handle((*conn).setExpression), withSession, mutate},
+	"completions":   {handle((*conn).completions), withSession, observe},
 
-	"exceptionInfo": {handle((*conn).exceptionInfo), withSession},
+	"exceptionInfo": {handle((*conn).exceptionInfo), withSession, observe},
 
-	"source":        {handle((*conn).sourceText), withSession},
-	"modules":       {handle((*conn).modules), withSession},
-	"loadedSources": {handle((*conn).loadedSources), withSession},
+	"source":        {handle((*conn).sourceText), withSession, observe},
+	"modules":       {handle((*conn).modules), withSession, observe},
+	"loadedSources": {handle((*conn).loadedSources), withSession, observe},
 
-	"readMemory":  {handle((*conn).readMemory), withSession},
-	"writeMemory": {handle((*conn).writeMemory), withSession},
-	"disassemble": {handle((*conn).disassemble), withSession},
+	"readMemory":  {handle((*conn).readMemory), withSession, observe},
+	"writeMemory": {handle((*conn).writeMemory), withSession, mutate},
+	"disassemble": {handle((*conn).disassemble), withSession, observe},
 
-	"remotedbg/status": {handle((*conn).status), withSession},
+	"remotedbg/status": {handle((*conn).status), withSession, observe},
 
-	"continue": {handle((*conn).resume), withSession},
-	"next":     {handle((*conn).next), withSession},
-	"stepIn":   {handle((*conn).stepIn), withSession},
-	"stepOut":  {handle((*conn).stepOut), withSession},
-	"pause":    {handle((*conn).pause), withSession},
+	"continue": {handle((*conn).resume), withSession, observe},
+	"next":     {handle((*conn).next), withSession, control},
+	"stepIn":   {handle((*conn).stepIn), withSession, control},
+	"stepOut":  {handle((*conn).stepOut), withSession, control},
+	"pause":    {handle((*conn).pause), withSession, observe},
 }
 
 // request is the envelope of an incoming message.
@@ -152,9 +155,13 @@ func (c *conn) route(ctx context.Context, req request) (body any, err error) {
 	why, refused := refusals[req.Command]
 	switch {
 	case refused:
-		return nil, kindUnsupported.becauseOf(req.Command + ": " + why)
+		err := kindUnsupported.becauseOf(req.Command + ": " + why)
+		c.recordRefused(req, never, err)
+		return nil, err
 	case !ok:
-		return nil, kindUnknown.becauseOf(strconv.Quote(clip(req.Command, 64)))
+		err := kindUnknown.becauseOf(strconv.Quote(clip(req.Command, 64)))
+		c.recordRefused(req, never, err)
+		return nil, err
 	case c.state == stateEnded && r.in&stateEnded == 0:
 		return nil, kindEnded.becauseOf(c.endReason)
 	case r.in&c.state == 0:
@@ -166,6 +173,9 @@ func (c *conn) route(ctx context.Context, req request) (body any, err error) {
 			body, err = nil, kindInternal.becauseOf(fmt.Sprintf("%s panicked: %v", req.Command, p))
 		}
 	}()
+	if err := c.admit(req, r); err != nil {
+		return nil, err
+	}
 	return r.run(c, ctx, req.Arguments)
 }
 

@@ -42,6 +42,7 @@ func FuzzDispatch(f *testing.F) {
 					NewSession: func(access.Identity) (Session, error) { return brokenSession{}, nil },
 					Log:        func(string) {},
 				},
+				who: access.Identity{Role: access.Mutate},
 				out: newOutbox(&sent, time.Minute), state: st, handles: newHandles(),
 			}
 			if st == stateConfigured {

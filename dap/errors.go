@@ -39,6 +39,9 @@ var (
 
 	kindCancelled = newKind(1007, "cancelled", "the client withdrew the request before its turn", false)
 
+	kindRole  = newKind(1008, "beyond the role", "look at docs/roles.md for what each role may do", true)
+	kindAudit = newKind(1009, "not written down, so not done", "make room where the audit goes, or look at what the agent (remotedbg attach) prints", true)
+
 	kindLaunch = newKind(1101, "launch refused", "use \"request\": \"attach\" with \"mode\": \"remote\": the service is running already and remotedbg never starts one", true)
 	kindMode   = newKind(1102, "attach mode refused", "use \"mode\": \"remote\"", true)
 	kindAttach = newKind(1103, "cannot attach", "look at what the agent (remotedbg attach) prints", true)
@@ -75,6 +78,7 @@ var (
 
 	kindSource      = newKind(1501, "source without a path", "set breakpoints in files on disk", false)
 	kindBreakpoints = newKind(1502, "cannot set breakpoints", "look at what the agent (remotedbg attach) prints", true)
+	kindData        = newKind(1503, "cannot watch", "use a condition on a breakpoint", false)
 )
 
 // because makes the error of this kind; cause may be nil.

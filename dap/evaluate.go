@@ -136,5 +136,5 @@ func (c *conn) evaluationFrame(id int) (*frame, error) {
 	if only == 0 {
 		return nil, kindNoFrame.becauseOf("no request is stopped")
 	}
-	return &frame{req: only}, nil
+	return c.innermost(only), nil
 }

@@ -71,6 +71,7 @@ func (c *conn) translate(ev session.Event) {
 // showStop tells the client that a request is stopped.
 func (c *conn) showStop(ev session.Event) {
 	c.handles.reset(ev.Request.ID)
+	c.handles.stop(ev.Request.ID).panic = ev.Panic
 	c.event("stopped", stoppedBody{
 		Reason:           string(ev.Reason),
 		Description:      describeStop(ev),
@@ -84,6 +85,9 @@ func (c *conn) showStop(ev session.Event) {
 func describeStop(ev session.Event) string {
 	if ev.Text != "" {
 		return ev.Text
+	}
+	if ev.Hit != nil {
+		return ev.Hit.String()
 	}
 	switch ev.Reason {
 	case session.StopBreakpoint:

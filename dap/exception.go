@@ -4,7 +4,8 @@ package dap
 
 import (
 	"context"
-	"reflect"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-delve/delve/pkg/proc"
@@ -21,40 +22,163 @@ const panicValue = "runtime.curg._panic.arg"
 // panic runs the deferred functions, a stop in one of them sees it.
 func (c *conn) exceptionInfo(_ context.Context, args threadArguments) (dap.ExceptionInfoResponseBody, error) {
 	var body dap.ExceptionInfoResponseBody
-	f := &frame{req: session.RequestID(args.ThreadID)}
+	f := c.innermost(session.RequestID(args.ThreadID))
+	at := c.handles.panicAt(f.req)
 	err := c.view(f, kindNoPanic, func(x *viewer) error {
-		under, err := x.scope.EvalExpression("runtime.curg._panic != nil", firstLook)
+		p, err := x.panicked()
 		if err != nil {
 			return err
 		}
-		if text(under) != "true" {
-			return kindNoPanic.becauseOf("the request stands at a breakpoint or a step, and no panic is under way in it")
-		}
-		cfg := firstLook
-		cfg.MaxStringLen = longString
-		v, err := x.scope.EvalExpression(panicValue, cfg)
-		if err != nil {
-			return err
-		}
-		body = x.exception(v)
+		body = x.exception(p, at)
 		return nil
 	})
 	return body, err
 }
 
-// exception describes the value that panic was called with.
-func (x *viewer) exception(v *proc.Variable) dap.ExceptionInfoResponseBody {
-	value, _ := x.target(v, panicValue)
-	name := value.TypeString()
-	message := fullText(value)
-	if v.Kind == reflect.Interface && len(v.Children) > 0 {
-		name = v.Children[0].TypeString()
+// innermost is the innermost frame that is shown of a request: at a panic the one
+// that panicked, below the deferred function in which the request is frozen.
+func (c *conn) innermost(id session.RequestID) *frame {
+	f := &frame{req: id}
+	if at := c.handles.panicAt(id); at != nil {
+		f.index = at.Hidden
 	}
-	if value.Kind == reflect.String {
-		message = strings.Trim(message, `"`)
+	return f
+}
+
+// panicAt is what the request's stop is at, nil if at no panic.
+func (h *handles) panicAt(id session.RequestID) *session.PanicStop {
+	if s := h.byReq[id]; s != nil {
+		return s.panic
 	}
+	return nil
+}
+
+// panicked is the innermost panic that is under way in the goroutine.
+func (x *viewer) panicked() (val, error) {
+	under, err := x.scope.EvalExpression("runtime.curg._panic != nil && !runtime.curg._panic.goexit", firstLook)
+	if err != nil {
+		return val{}, err
+	}
+	if text(under) != "true" {
+		return val{}, kindNoPanic.becauseOf("the request stands at a breakpoint or a step, and no panic is under way in it")
+	}
+	arg, err := x.scope.EvalExpression(panicValue, proc.LoadConfig{})
+	if err != nil {
+		return val{}, err
+	}
+	return x.of(arg).dynamic(), nil
+}
+
+// exception describes the value p that panic was called with.
+func (x *viewer) exception(p val, at *session.PanicStop) dap.ExceptionInfoResponseBody {
+	message := x.panicText(p)
+	details := detailsOf(p, message)
+	details.EvaluateName = panicValue
+	details.StackTrace = x.stackText()
+	details.InnerException = x.innerErrors(p)
 	return dap.ExceptionInfoResponseBody{
-		ExceptionId: "panic", Description: "panic: " + message, BreakMode: "always",
-		Details: &dap.ExceptionDetails{Message: message, TypeName: shortName(name), FullTypeName: name, EvaluateName: panicValue},
+		ExceptionId: panicKind(at), Description: clipText(panicKind(at)+": "+message, maxDescription),
+		BreakMode: "always", Details: &details,
 	}
+}
+
+// maxDescription bounds what a client shows above the line: VS Code shows all of
+// it in its widget.
+const maxDescription = 300
+
+// panicKind says in few words what sort of panic it is.
+func panicKind(at *session.PanicStop) string {
+	switch {
+	case at == nil:
+	case at.Recovered:
+		return "recovered panic"
+	case at.Fatal:
+		return "fatal panic"
+	}
+	return "panic"
+}
+
+func detailsOf(e val, message string) dap.ExceptionDetails {
+	name := "nil"
+	if e.ok() {
+		name = e.typeName()
+	}
+	return dap.ExceptionDetails{Message: message, TypeName: shortName(name), FullTypeName: name}
+}
+
+// innerErrors are the errors that the error p wraps, each in the one that wraps
+// it.
+func (x *viewer) innerErrors(p val) []dap.ExceptionDetails {
+	list, _ := errorChain(p)
+	if len(list) < 2 {
+		return nil
+	}
+	var below func(path string) []dap.ExceptionDetails
+	below = func(path string) (inner []dap.ExceptionDetails) {
+		for _, l := range list[1:] {
+			// "[0.1]" is below "[0]"; its own are longer by one more number.
+			up := l.path[:strings.LastIndexByte(l.path, '.')] + "]"
+			if up != path {
+				continue
+			}
+			d := detailsOf(l.at, strings.Trim(l.text, `"`))
+			d.InnerException = below(l.path)
+			inner = append(inner, d)
+		}
+		return inner
+	}
+	return below(list[0].path)
+}
+
+// stackText is the stack as the Go runtime would print it, from the frame on that
+// is looked at.
+func (x *viewer) stackText() string {
+	var b strings.Builder
+	if g, err := proc.GetG(x.t.CurrentThread()); err == nil && g != nil {
+		fmt.Fprintf(&b, "goroutine %d [panic]:\n", g.ID)
+	}
+	const most = 50
+	frames := x.stack[min(x.f.index, len(x.stack)):]
+	for i := range frames {
+		if i == most {
+			b.WriteString("...\n")
+			break
+		}
+		loc := &frames[i].Call
+		fmt.Fprintf(&b, "%s(...)\n\t%s:%d\n", functionName(loc.Fn), loc.File, loc.Line)
+	}
+	return b.String()
+}
+
+// isAbort says whether p is http.ErrAbortHandler, with which handlers end a
+// response on purpose: net/http says nothing of it either.
+func (x *viewer) isAbort(p val) bool {
+	at, ok := p.pointer()
+	if !ok || p.typeName() != "*errors.errorString" {
+		return false
+	}
+	abort, err := x.scope.EvalExpression("net/http.ErrAbortHandler", proc.LoadConfig{})
+	if err != nil {
+		return false // no part of the program
+	}
+	is, ok := x.of(abort).dynamic().pointer()
+	return ok && is == at
+}
+
+// atPanic makes a viewer of the frame that panicked, for the goroutine of the
+// request: nothing of a connection is touched.
+func atPanic(t *proc.Target, at session.PanicStop) (*viewer, error) {
+	frames, err := unwind(t, max(at.Hidden+1, wholeStack))
+	if err != nil {
+		return nil, err
+	}
+	if at.Hidden >= len(frames) {
+		return nil, fmt.Errorf("the stack has %d frames", len(frames))
+	}
+	g, _ := proc.GetG(t.CurrentThread())
+	scope := proc.FrameToScope(t, t.Memory(), g, t.CurrentThread().ThreadID(), frames[at.Hidden:]...)
+	return &viewer{
+		showing: &showing{types: make(map[uint64]dynType)}, h: newHandles(),
+		f: &frame{index: at.Hidden}, scope: scope, t: t, stack: slices.Clone(frames),
+	}, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/remotedbg/remotedbg/dap"
 	"github.com/remotedbg/remotedbg/dap/daptest"
 	"github.com/remotedbg/remotedbg/internal/access"
+	"github.com/remotedbg/remotedbg/internal/audit"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -28,6 +29,7 @@ type fakeSession struct {
 	target  *proc.Target  // what Inspect gives out
 	slow    chan struct{} // if not nil, Symbols waits until it is closed
 	status  session.Status
+	audit   *audit.Log
 	details session.Details
 
 	mu          sync.Mutex
@@ -69,6 +71,8 @@ func (f *fakeSession) note(method string, args ...any) error {
 }
 
 func (f *fakeSession) Events() <-chan session.Event { return f.events }
+func (f *fakeSession) Audit() *audit.Log            { return f.audit }
+
 func (f *fakeSession) Status() (session.Status, error) {
 	err := f.note("Status")
 	f.mu.Lock()
@@ -116,6 +120,24 @@ func (f *fakeSession) SetInstructionBreakpoints(want []session.InstructionBreakp
 		got[i] = session.Breakpoint{ID: i + 1, File: "/src/a.go", Line: 7, Verified: true}
 	}
 	return got, err
+}
+
+func (f *fakeSession) SetDataBreakpoints(want []session.DataBreakpoint) ([]session.Breakpoint, error) {
+	err := f.note("SetDataBreakpoints ", want)
+	got := make([]session.Breakpoint, len(want))
+	for i := range want {
+		got[i] = session.Breakpoint{ID: i + 1, Verified: true}
+	}
+	return got, err
+}
+
+func (f *fakeSession) Watchable(id session.RequestID, _ *proc.Target, _ *proc.EvalScope, expr string) (session.Data, error) {
+	return session.Data{Addr: 0x1000, Size: 8, Expr: expr, Request: id}, f.note("Watchable ", expr)
+}
+
+func (f *fakeSession) WatchableAt(id session.RequestID, _ *proc.Target, d session.Data) (session.Data, error) {
+	d.Request = id
+	return d, f.note("WatchableAt ", d)
 }
 
 func (f *fakeSession) Requests() []session.Request {

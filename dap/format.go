@@ -82,7 +82,8 @@ func unreadable(err error) string {
 		strings.Contains(msg, "empty OP stack"):
 		return "(optimized away)"
 	case strings.HasPrefix(msg, "register ") && strings.HasSuffix(msg, " not available"),
-		strings.Contains(msg, " from register ") && strings.HasSuffix(msg, "(size: 0)"):
+		strings.Contains(msg, " from register ") && strings.HasSuffix(msg, "(size: 0)"),
+		msg == "read out of bounds": // of the pieces of a register that is not known (proc.compositeMemory)
 		return "(optimized away: it was in a register that a later call used)"
 	}
 	return "(unreadable: " + msg + ")"

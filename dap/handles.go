@@ -25,7 +25,8 @@ type handles struct {
 type stopped struct {
 	frames []int // id of the frame with that index, 0 if not given out
 	nodes  []int
-	http   *onStack // nil: not looked for
+	http   *onStack           // nil: not looked for
+	panic  *session.PanicStop // nil: not at one
 }
 
 // frame is one frame of a frozen request.

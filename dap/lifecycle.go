@@ -5,6 +5,7 @@ package dap
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/google/go-dap"
@@ -14,7 +15,7 @@ import (
 // the routes. Left out on purpose: supportsTerminateRequest (terminate is
 // answered, but all it does is detach). supportsCancelRequest is about requests
 // that wait for their turn, and is a hint to those that run.
-var capabilities = dap.Capabilities{
+var capabilities = advertised{SupportsDataBreakpointBytes: true, Capabilities: dap.Capabilities{
 	SupportsConfigurationDoneRequest: true,
 	SupportsEvaluateForHovers:        true,
 	SupportsClipboardContext:         true,
@@ -25,6 +26,7 @@ var capabilities = dap.Capabilities{
 	SupportsLogPoints:                 true,
 	SupportsFunctionBreakpoints:       true,
 	SupportsInstructionBreakpoints:    true,
+	SupportsDataBreakpoints:           true,
 
 	SupportsBreakpointLocationsRequest: true,
 	SupportsExceptionInfoRequest:       true,
@@ -38,10 +40,19 @@ var capabilities = dap.Capabilities{
 
 	SupportsSteppingGranularity: true,
 
+	ExceptionBreakpointFilters:     exceptionBreakpointFilters,
+	SupportsExceptionFilterOptions: true,
+
 	SupportsCancelRequest:      true,
 	SupportsReadMemoryRequest:  true,
 	SupportsWriteMemoryRequest: true,
 	SupportsDisassembleRequest: true,
+}}
+
+// advertised is go-dap's with what the protocol has got since.
+type advertised struct {
+	dap.Capabilities
+	SupportsDataBreakpointBytes bool `json:"supportsDataBreakpointBytes,omitempty"`
 }
 
 type initializeArguments struct {
@@ -54,9 +65,9 @@ type initializeArguments struct {
 	SupportsProgressReporting bool `json:"supportsProgressReporting"`
 }
 
-func (c *conn) initialize(_ context.Context, args initializeArguments) (dap.Capabilities, error) {
+func (c *conn) initialize(_ context.Context, args initializeArguments) (advertised, error) {
 	if args.PathFormat != "" && args.PathFormat != "path" {
-		return dap.Capabilities{}, kindBadArguments.becauseOf(
+		return advertised{}, kindBadArguments.becauseOf(
 			fmt.Sprintf("pathFormat %q: only \"path\" is understood", clip(args.PathFormat, 64)))
 	}
 	c.client = clientTraits{
@@ -66,7 +77,7 @@ func (c *conn) initialize(_ context.Context, args initializeArguments) (dap.Capa
 		progressEvents:   args.SupportsProgressReporting,
 	}
 	c.state = stateInitialised
-	return capabilities, nil
+	return capabilitiesOf(c.who.Role), nil
 }
 
 // base is the number of the first line or column for a client that says, or
@@ -78,8 +89,10 @@ func base(startAt1 *bool) int {
 	return 1
 }
 
-func (c *conn) launch(context.Context, json.RawMessage) (empty, error) {
-	return empty{}, kindLaunch.because(nil)
+func (c *conn) launch(_ context.Context, args json.RawMessage) (empty, error) {
+	err := kindLaunch.because(nil)
+	c.recordRefused(request{Command: "launch", Arguments: args}, never, err)
+	return empty{}, err
 }
 
 // attachArguments is what is used of Delve's attach arguments; clients send
@@ -124,6 +137,9 @@ func (c *conn) attach(_ context.Context, args attachArguments) (empty, error) {
 	}
 	sess.SetWants(wants)
 	c.sess, c.events, c.paths = sess, sess.Events(), paths
+	if log := sess.Audit(); log != nil {
+		c.audit = log
+	}
 	c.show.plain = args.PlainValues
 	c.stops.on = args.QueueStops || c.cfg.QueueStops
 	c.state = stateAttached
@@ -145,7 +161,9 @@ func (c *conn) configurationDone(context.Context, struct{}) (empty, error) {
 // service from here.
 func (c *conn) disconnect(_ context.Context, args dap.DisconnectArguments) (empty, error) {
 	if args.TerminateDebuggee {
-		c.output("remotedbg: terminateDebuggee is ignored: the service is not the debugger's to end; detached instead")
+		const ignored = "terminateDebuggee is ignored: the service is not the debugger's to end; detached instead"
+		c.output("remotedbg: " + ignored)
+		c.recordRefused(request{Command: "disconnect: terminateDebuggee"}, never, errors.New(ignored))
 	}
 	if args.SuspendDebuggee {
 		c.output("remotedbg: suspendDebuggee is ignored: nothing stays frozen without a debugger")
@@ -160,7 +178,9 @@ func (c *conn) disconnect(_ context.Context, args dap.DisconnectArguments) (empt
 
 func (c *conn) terminate(context.Context, dap.TerminateArguments) (empty, error) {
 	c.afterReply(func() {
-		c.output("remotedbg: the service is not terminated: detached from it instead")
+		const instead = "the service is not terminated: detached from it instead"
+		c.output("remotedbg: " + instead)
+		c.recordRefused(request{Command: "terminate"}, never, errors.New(instead))
 		c.end("the IDE asked to terminate")
 	})
 	return empty{}, nil

@@ -25,6 +25,8 @@ var proofs = map[string][]string{
 	"supportsLogPoints":                 {"integration.TestLogPoints"},
 	"supportsFunctionBreakpoints":       {"integration.TestFunctionBreakpoints"},
 	"supportsInstructionBreakpoints":    {"integration.TestFunctionBreakpoints"},
+	"supportsDataBreakpoints":           {"dap.TestDataBreakpoints", "integration.TestDataBreakpoints"},
+	"supportsDataBreakpointBytes":       {"dap.TestDataBreakpoints", "integration.TestDataBreakpoints"},
 
 	"supportsBreakpointLocationsRequest": {"dap.TestBreakpointLocations", "integration.TestProgramRequests"},
 	"supportsExceptionInfoRequest":       {"dap.TestExceptionInfo", "dap.TestNoException", "integration.TestConsole"},

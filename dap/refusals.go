@@ -17,16 +17,12 @@ var refusals = map[string]string{
 	"runInTerminal":    "it is a request to the client",
 	"startDebugging":   "it is a request to the client",
 
-	"stepInTargets":      "a step into goes to the next call; to choose one, set a breakpoint in it and continue",
-	"locations":          "values carry no location references; the declaration is what the editor finds by name",
-	"dataBreakpointInfo": noData,
-	"setDataBreakpoints": noData,
+	"stepInTargets": "a step into goes to the next call; to choose one, set a breakpoint in it and continue",
+	"locations":     "values carry no location references; the declaration is what the editor finds by name",
 }
 
 const (
 	noGoto = "the program counter of a frozen goroutine cannot be moved safely: the registers and stack slots at the target would hold what was computed at another place, and the garbage collector reads them by the tables of that place"
 
 	noHistory = "the execution is not recorded, which a live service could not bear; send the request again"
-
-	noData = "data breakpoints are not supported; use a condition on a breakpoint"
 )

@@ -41,6 +41,8 @@ var needs = map[string][]string{
 	"supportsLogPoints":                 {"setBreakpoints"},
 	"supportsFunctionBreakpoints":       {"setFunctionBreakpoints"},
 	"supportsInstructionBreakpoints":    {"setInstructionBreakpoints"},
+	"supportsDataBreakpoints":           {"dataBreakpointInfo", "setDataBreakpoints"},
+	"supportsDataBreakpointBytes":       {"dataBreakpointInfo"},
 
 	"supportsBreakpointLocationsRequest": {"breakpointLocations"},
 	"supportsExceptionInfoRequest":       {"exceptionInfo"},

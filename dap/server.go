@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/remotedbg/remotedbg/internal/access"
+	"github.com/remotedbg/remotedbg/internal/audit"
 )
 
 // Config is what a Server needs to know.
@@ -28,6 +29,9 @@ type Config struct {
 	// Log takes one line of progress for the operator. It may be nil, and is
 	// called from any goroutine.
 	Log func(string)
+
+	// Audit is where what clients ask for is written down. It may be nil.
+	Audit *audit.Log
 
 	// WriteTimeout closes a connection whose client takes nothing for so
 	// long. 0 means 8 s.
@@ -142,6 +146,7 @@ func (s *Server) ServeConn(ctx context.Context, rwc io.ReadWriteCloser, who acce
 	c := &conn{
 		cfg:     s.cfg,
 		who:     who,
+		audit:   s.cfg.Audit.With(audit.Who(who)...),
 		out:     newOutbox(rwc, s.cfg.WriteTimeout),
 		state:   stateUninitialised,
 		handles: newHandles(),

@@ -8,6 +8,7 @@ import (
 	"github.com/go-delve/delve/pkg/proc"
 
 	"github.com/remotedbg/remotedbg/internal/access"
+	"github.com/remotedbg/remotedbg/internal/audit"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -23,11 +24,16 @@ type Session interface {
 	SetBreakpoints(file string, want []session.SourceBreakpoint) ([]session.Breakpoint, error)
 	SetFunctionBreakpoints(want []session.FunctionBreakpoint) ([]session.Breakpoint, error)
 	SetInstructionBreakpoints(want []session.InstructionBreakpoint) ([]session.Breakpoint, error)
+	SetPanicFilters(f session.PanicFilters) (raised, recovered session.Breakpoint, err error)
+	SetDataBreakpoints(want []session.DataBreakpoint) ([]session.Breakpoint, error)
+	Watchable(id session.RequestID, t *proc.Target, scope *proc.EvalScope, expr string) (session.Data, error)
+	WatchableAt(id session.RequestID, t *proc.Target, d session.Data) (session.Data, error)
 	Sources() []string
 	SourceLine(pc uint64) (file string, line int, ok bool)
 	Requests() []session.Request
 	Details(id session.RequestID, goroutine uint64) (session.Details, error)
 	Status() (session.Status, error)
+	Audit() *audit.Log // with this session on every line, may be nil
 	Continue(id session.RequestID) error
 	Next(id session.RequestID) error
 	StepIn(id session.RequestID) error

@@ -73,15 +73,17 @@ func (c *conn) stackTrace(_ context.Context, args dap.StackTraceArguments) (dap.
 		levels = deepest
 	}
 	id := session.RequestID(args.ThreadId)
+	hidden := c.innermost(id).index
 	err := c.inspect(id, kindStack, func(t *proc.Target) error {
 		end := min(first+levels, deepest)
-		frames, err := unwind(t, max(end, wholeStack))
+		frames, err := unwind(t, max(hidden+end, wholeStack))
 		if err != nil {
 			return err
 		}
+		frames = frames[min(hidden, len(frames)):]
 		body.TotalFrames = min(len(frames), deepest)
 		for i := first; i < min(end, len(frames)); i++ {
-			body.StackFrames = append(body.StackFrames, c.stackFrame(id, i, &frames[i]))
+			body.StackFrames = append(body.StackFrames, c.stackFrame(id, hidden+i, &frames[i]))
 		}
 		return nil
 	})

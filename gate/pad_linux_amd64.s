@@ -77,8 +77,11 @@ ours:
 	JNE  theirs
 
 	// An INT3 of the debug-call protocol, made by an agent that is gone? RIP
-	// is behind it, in one of the ranges (start, end].
+	// is behind it, in one of the ranges (start, end]. Or that of trap?
 	MOVQ uc_rip(R10), AX
+	LEAQ ·trap+1(SB), DI
+	CMPQ AX, DI
+	JEQ  done
 	LEAQ ·theBoard+board_callText(SB), DI
 	MOVL $const_numCallTexts, SI
 

@@ -24,6 +24,7 @@ type attachFlags struct {
 	pid, name, method, path, duration, listen string
 	allow, headers                            []string
 	budgets                                   budgetFlags
+	rights                                    rightsFlags
 	requireToken, whoami, queueStops          bool
 	given                                     func(flag string) bool // whether it was typed; nil: none was
 }
@@ -42,6 +43,7 @@ type attachOptions struct {
 	duration time.Duration
 	listen   netip.AddrPort // loopback
 	budgets  budgets
+	rights   rights
 
 	requireToken bool
 	queueStops   bool
@@ -103,6 +105,7 @@ Exit codes: 0 ended as asked (time over, signal), 1 refused or failed,
 	flags.BoolVar(&f.requireToken, "require-token", false, "only requests that carry the token which is printed")
 	flags.BoolVar(&f.queueStops, "queue-stops", false, "show the IDE one stopped request at a time, the next one when that continues (nvim-dap)")
 	flags.BoolVar(&f.whoami, "whoami", false, "only show which client addresses the gate finds, and why")
+	f.rights.register(flags)
 	f.budgets.register(flags)
 	return cmd
 }
@@ -130,6 +133,7 @@ func (f attachFlags) check() (attachOptions, error) {
 	o.duration = checkDuration(f.duration, &ms)
 	o.listen = checkListen(f.listen, &ms)
 	o.budgets = f.budgets.check(&ms)
+	o.rights = f.rights.check(&ms)
 	if len(ms) > 0 {
 		return attachOptions{}, ms
 	}
@@ -158,7 +162,7 @@ const whoamiFor = "60s"
 // checkWhoami refuses flags that would do nothing beside --whoami.
 func (f attachFlags) checkWhoami(ms *mistakes) time.Duration {
 	duration := whoamiFor
-	for _, flag := range []string{"allow", "method", "path", "header", "listen", "require-token", "queue-stops", "max-hold", "max-frozen", "stall-guard"} {
+	for _, flag := range []string{"allow", "method", "path", "header", "listen", "require-token", "queue-stops", "max-hold", "max-frozen", "stall-guard", "role", "audit"} {
 		if f.given != nil && f.given(flag) {
 			ms.add("leave --"+flag+" away, or --whoami", "--%s has no use beside --whoami, which stops nothing", flag)
 		}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/remotedbg/remotedbg/dap"
+	"github.com/remotedbg/remotedbg/internal/audit"
 	"github.com/remotedbg/remotedbg/internal/dlvrpc"
 	"github.com/remotedbg/remotedbg/internal/session"
 	"github.com/remotedbg/remotedbg/internal/watchdog"
@@ -43,6 +44,14 @@ func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) erro
 	}
 	defer listener.Close()
 
+	// Before arming, and closed after the engine, whose end it tells.
+	log, err := openAudit(o, progress)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	recordStart(log, o, target, listener.Addr())
+
 	// Before arming, and ended after the engine: whatever is traced is guarded.
 	guard, err := watchdog.Start(target.pid)
 	if err != nil {
@@ -57,6 +66,7 @@ func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) erro
 		Token: o.requireToken,
 		For:   o.duration,
 		Log:   progress.log,
+		Audit: log,
 		Beat:  guard.Beat,
 
 		MaxHold:    o.budgets.maxHold,
@@ -70,7 +80,7 @@ func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) erro
 		}
 		return err // a session.Refusal, which has its hint
 	}
-	return serve(ctx, engine, guard, target, listener, progress, stdout, o)
+	return serve(ctx, engine, guard, target, listener, progress, log, stdout, o)
 }
 
 // stallGuard is the session's number for the flag's.
@@ -82,17 +92,17 @@ func stallGuard(b budgets) int {
 }
 
 // serve runs the servers for IDEs on listener until engine, guard or ctx ends.
-func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, target *process, listener net.Listener, progress *progress, stdout io.Writer, o attachOptions) error {
+func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, target *process, listener net.Listener, progress *progress, log *audit.Log, stdout io.Writer, o attachOptions) error {
 	defer engine.Close("the agent is stopping")
-	server, err := dap.NewServer(dap.Config{NewSession: dap.ForEngine(engine), QueueStops: o.queueStops, Log: progress.log})
+	server, err := dap.NewServer(dap.Config{NewSession: dap.ForEngine(engine), QueueStops: o.queueStops, Log: progress.log, Audit: log})
 	if err != nil {
 		return err
 	}
-	rpc, err := dlvrpc.NewServer(dlvrpc.Config{Engine: engine, PID: target.pid, Log: progress.log})
+	rpc, err := dlvrpc.NewServer(dlvrpc.Config{Engine: engine, PID: target.pid, Log: progress.log, Audit: log})
 	if err != nil {
 		return err
 	}
-	door := &frontDoor{dap: server, rpc: rpc, log: progress.log}
+	door := &frontDoor{dap: server, rpc: rpc, log: progress.log, role: o.rights.role}
 	// Not ctx: when it ends, the client must still be told so.
 	serveCtx, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()

@@ -30,9 +30,10 @@ const (
 // speak: a DAP message begins with the C of Content-Length, one of JSON-RPC with
 // a brace. It reads that byte and no more.
 type frontDoor struct {
-	dap *dap.Server
-	rpc *dlvrpc.Server
-	log func(string)
+	dap  *dap.Server
+	rpc  *dlvrpc.Server
+	log  func(string)
+	role access.Role
 
 	mu     sync.Mutex
 	silent []net.Conn // the oldest first
@@ -116,7 +117,7 @@ func (d *frontDoor) open(ctx context.Context, nc net.Conn, clients chan struct{}
 		nc.Close()
 		return
 	}
-	who := access.Identity{Proof: access.ProofNone, From: peer.String(), Role: access.Mutate}
+	who := access.Identity{Proof: access.ProofNone, From: peer.String(), Role: d.role}
 	if err := speak(ctx, &begun{Conn: nc, first: []byte{first}}, who); err != nil {
 		d.log(fmt.Sprintf("%s: connection from %s: %v", name, peer, err))
 	}

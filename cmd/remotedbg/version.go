@@ -24,11 +24,8 @@ func newVersionCommand() *cobra.Command {
 // (set by go install of a release), the commit if there is one, and Delve's
 // version, for it is Delve that must understand the service's Go version.
 func printVersion(w io.Writer) error {
-	version, commit, delve := "(devel)", "", ""
+	version, commit, delve := agentVersion(), "", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if info.Main.Version != "" {
-			version = info.Main.Version
-		}
 		for _, s := range info.Settings {
 			switch {
 			case s.Key == "vcs.revision":
@@ -45,4 +42,12 @@ func printVersion(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, "remotedbg %s%s, %s %s/%s%s\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, delve)
 	return err
+}
+
+// agentVersion is the module's own.
+func agentVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
 }

@@ -9,6 +9,8 @@
 //     service's other clients
 //   - with -big BINARY, the same for a large service (see bigtarget), and what
 //     getting ready takes in time and memory
+//   - with -ready BINARY,..., how the latter grows with the binary, on services
+//     that have nothing else to do
 //
 // It owns the checks, the measuring and the table; processes and load are the
 // harness's. It has no goroutines of its own but one for each request that it
@@ -22,6 +24,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/remotedbg/remotedbg/integration/harness"
 )
@@ -29,7 +32,7 @@ import (
 // options are the flags.
 type options struct {
 	write, latency bool
-	big            string
+	big, ready     string
 	rounds         int
 }
 
@@ -38,7 +41,8 @@ func main() {
 	flag.BoolVar(&o.write, "write", false, "write the table into docs/dap.md")
 	flag.BoolVar(&o.latency, "latency", false, "measure latencies on the shop")
 	flag.StringVar(&o.big, "big", "", "measure on this `binary`, which bigtarget has built")
-	flag.IntVar(&o.rounds, "rounds", 100, "`number` of stops to measure; a tenth of it with -big")
+	flag.StringVar(&o.ready, "ready", "", "measure what getting ready takes for these `binaries`, with commas between them")
+	flag.IntVar(&o.rounds, "rounds", 100, "`number` of stops to measure; a tenth of it with -big, of starts a thirtieth with -ready")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
@@ -71,6 +75,9 @@ func run(o options) error {
 			return err
 		}
 		return measure(os.Stdout, big, max(o.rounds/10, 5), dlv, ours)
+	}
+	if o.ready != "" {
+		return growth(os.Stdout, strings.Split(o.ready, ","), max(o.rounds/30, 1), dlv, ours)
 	}
 	if o.latency {
 		return measure(os.Stdout, shop, o.rounds, dlv, ours)

@@ -29,6 +29,7 @@ type Mover interface {
 	Resume(live.Plan)
 	Pause()
 	SetStops([]uint64)
+	SetWatches([]live.Watch)
 	Events() <-chan live.Event
 }
 
@@ -62,6 +63,9 @@ type Process struct {
 
 	pending *live.Frozen // a stop that Delve has not been shown yet
 	last    *live.Frozen // the stop that it was shown last
+	hits    []live.Hit   // of it, that Delve has not judged yet
+	hit     live.Hit     // that Delve judged last
+	sent    []live.Watch // what the thread was last told to watch
 }
 
 // New makes a process that no request is bound to: it serves for looking up
@@ -90,7 +94,7 @@ func (p *Process) Target() (*proc.TargetGroup, error) {
 func (p *Process) Bind(t *proc.Target, m Mover, fr *live.Frozen, passed func(live.Passed), lost func(live.Gone)) error {
 	p.mover, p.passed, p.lost = m, passed, lost
 	p.gone = false
-	p.last, p.pending = nil, fr
+	p.last, p.pending, p.hits, p.sent = nil, fr, nil, nil
 	p.thread = &thread{p: p, tid: m.TID(), regs: newRegisters(fr.State)}
 	if err := t.ClearSteppingBreakpoints(); err != nil { // of a request that ended during a step
 		return err
@@ -113,6 +117,7 @@ func (p *Process) Show() bool {
 		return false
 	}
 	p.last, p.pending = p.pending, nil
+	p.hits = p.last.Hits
 	p.thread.show(p.last)
 	return true
 }

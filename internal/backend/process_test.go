@@ -20,9 +20,10 @@ type fakeMover struct {
 	events chan live.Event
 	answer func(live.Plan) []live.Event // what comes of Resume
 
-	plans  []live.Plan
-	stops  [][]uint64
-	pauses int
+	plans   []live.Plan
+	stops   [][]uint64
+	watches [][]live.Watch
+	pauses  int
 }
 
 func newFakeMover(t *testing.T, s *shop) *fakeMover {
@@ -32,6 +33,7 @@ func newFakeMover(t *testing.T, s *shop) *fakeMover {
 func (m *fakeMover) TID() int                  { return m.tid }
 func (m *fakeMover) Pause()                    { m.pauses++ }
 func (m *fakeMover) SetStops(stops []uint64)   { m.stops = append(m.stops, stops) }
+func (m *fakeMover) SetWatches(w []live.Watch) { m.watches = append(m.watches, w) }
 func (m *fakeMover) Events() <-chan live.Event { return m.events }
 
 func (m *fakeMover) Resume(plan live.Plan) {

@@ -23,7 +23,7 @@ func (g group) ContinueOnce(cctx *proc.ContinueOnceContext) (proc.Thread, proc.S
 		close(cctx.ResumeChan)
 		cctx.ResumeChan = nil
 	}
-	if g.p.Show() {
+	if g.p.Show() || g.p.showHit() {
 		return g.p.thread, proc.StopUnknown, nil
 	}
 	if err := g.p.Run(g.p.plan()); err != nil {
@@ -34,9 +34,13 @@ func (g group) ContinueOnce(cctx *proc.ContinueOnceContext) (proc.Thread, proc.S
 
 // StepInstruction implements proc.ProcessGroup.
 func (g group) StepInstruction(int) error {
+	if g.p.showHit() {
+		return nil
+	}
 	return g.p.Run(live.Plan{
 		UntilText: func(uint64) bool { return true },
 		OverText:  func(uint64) bool { return false },
+		Watches:   g.p.watches(),
 	})
 }
 
@@ -55,6 +59,7 @@ func (g group) Close() error { return nil }
 // stale afterwards unless Delve itself called.
 func (p *Process) Run(plan live.Plan) error {
 	p.thread.bp.Clear()
+	p.sent = plan.Watches
 	p.cfg.Brain.Unlock()
 	p.mover.Resume(plan)
 	fr := p.await()
@@ -63,7 +68,7 @@ func (p *Process) Run(plan live.Plan) error {
 		p.gone = true
 		return proc.ErrProcessExited{Pid: p.cfg.PID}
 	}
-	p.last = fr
+	p.last, p.hits = fr, fr.Hits
 	p.thread.show(fr)
 	return nil
 }
@@ -84,7 +89,14 @@ func (p *Process) await() *live.Frozen {
 }
 
 // Refresh tells a running thread that the breakpoints in Delve's map changed.
-func (p *Process) Refresh() { p.mover.SetStops(p.plan().Stops) }
+func (p *Process) Refresh() {
+	plan := p.plan()
+	p.mover.SetStops(plan.Stops)
+	if !slices.Equal(plan.Watches, p.sent) {
+		p.sent = plan.Watches
+		p.mover.SetWatches(plan.Watches)
+	}
+}
 
 // watched says whether an address in Delve's map is one that we stop at, and
 // how important it is: deferred functions first, since a step that misses the
@@ -116,6 +128,9 @@ func (p *Process) plan() live.Plan {
 	var all []entry
 	stepping := false
 	for addr, bp := range p.bps.M {
+		if bp.WatchType != 0 {
+			continue
+		}
 		if rank, ok := watched(bp); ok {
 			all = append(all, entry{addr, rank})
 			stepping = stepping || bp.IsStepping()
@@ -124,7 +139,7 @@ func (p *Process) plan() live.Plan {
 	slices.SortFunc(all, func(a, b entry) int {
 		return cmp.Or(a.rank-b.rank, cmp.Compare(a.addr, b.addr))
 	})
-	plan := live.Plan{Stops: make([]uint64, 0, len(all))}
+	plan := live.Plan{Stops: make([]uint64, 0, len(all)), Watches: p.watches()}
 	for _, e := range all {
 		if frameBound(p.bps.M[e.addr]) {
 			plan.Frame = append(plan.Frame, e.addr)
@@ -132,7 +147,7 @@ func (p *Process) plan() live.Plan {
 			plan.Stops = append(plan.Stops, e.addr)
 		}
 	}
-	if stepping && len(all) > live.HardwareSlots {
+	if stepping && len(all) > live.HardwareSlots-len(plan.Watches) {
 		pc := p.thread.regs.PC()
 		plan.Within = p.cfg.Func(pc)
 		plan.Fallback = nearest(plan.Frame, plan.Within, pc)

@@ -31,8 +31,11 @@ type thread struct {
 func (t *thread) show(fr *live.Frozen) {
 	t.regs = newRegisters(fr.State)
 	t.bp.Clear()
-	if fr.Cause == live.CauseStop {
+	switch fr.Cause {
+	case live.CauseStop:
 		t.bp.Breakpoint = t.p.bps.M[fr.Addr]
+	case live.CauseWatch:
+		t.p.showHit()
 	}
 }
 

@@ -22,6 +22,7 @@ type layout struct {
 	numSlots, numRules, ruleSize                int64
 	state, gen, tid, answer, freed, held, since int64
 	method, path, client, route                 int64 // in a slot; no route: absent
+	parent, parentGen, entry                    int64 // in a slot; absent if the gate follows no goroutines
 	rAddr, rBits, rIs4, rToken                  int64 // in a rule; no token: absent
 	rMethod, rPath, rHeader, rValue             int64
 
@@ -133,6 +134,7 @@ func newLayout(board, journal *dwarf.StructType) (*layout, error) {
 	l.answer, l.freed, l.held = s.off("answer"), s.off("freed"), s.off("held")
 	l.method, l.path, l.client = s.off("method"), s.off("path"), s.off("client")
 
+	l.parent, l.parentGen, l.entry = s.later("parent"), s.later("parentGen"), s.later("entry")
 	if l.route = s.later("route"); l.route != absent {
 		l.slotText[l.route] = s.textCap("route")
 	}

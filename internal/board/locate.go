@@ -9,11 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 )
 
-const gatePackage = "github.com/remotedbg/remotedbg/gate"
+const (
+	gatePackage = "github.com/remotedbg/remotedbg/gate"
+	theBoard    = gatePackage + ".theBoard"
+	journals    = gatePackage + ".journals"
+)
 
 // timeoutHandler is linked into programs that call http.TimeoutHandler only: the
 // linker leaves out the methods of types that nothing makes.
@@ -39,6 +42,10 @@ type Image struct {
 	Park        Range // gate.park, the wait function
 	DebugCall   Range // runtime.debugCallV2
 	DebugCall32 Range // its frame of at most 32 bytes, where the injected call is made
+	Calls, Trap Range // gate.calls and its trap, for calls by the person; empty if the gate is older than they are
+
+	Text  uint64 // runtime.text, what the runtime's tables count addresses of code from
+	Lines Range  // the runtime's table of source lines; empty: not found
 
 	Runtime    RuntimeLayout
 	Goroutines GoroutineLayout
@@ -61,6 +68,28 @@ func (r Range) Contains(addr uint64) bool { return r.Start <= addr && addr < r.E
 // Locate opens the executable of pid and finds the gate in it, without
 // touching the process.
 func Locate(pid int) (*Image, error) {
+	return locate(pid, func(img *Image, f *elf.File) error {
+		d, err := debugInfo(f)
+		if err != nil {
+			return fmt.Errorf("%w: no DWARF: %v", ErrStripped, err)
+		}
+		return img.ReadLayout(d.Reader(), nil)
+	})
+}
+
+// LocateSymbols is Locate for who reads all debug information anyway, and gives
+// it to ReadLayout afterwards: that of a large service takes seconds to unpack.
+func LocateSymbols(pid int) (*Image, error) {
+	return locate(pid, func(_ *Image, f *elf.File) error {
+		if f.Section(".debug_info") == nil && f.Section(".zdebug_info") == nil {
+			return fmt.Errorf("%w: no DWARF", ErrStripped)
+		}
+		return nil
+	})
+}
+
+// locate finds the symbols, and leaves the rest to finish.
+func locate(pid int, finish func(*Image, *elf.File) error) (*Image, error) {
 	path := fmt.Sprintf("/proc/%d/exe", pid)
 	f, err := elf.Open(path)
 	if err != nil {
@@ -78,7 +107,12 @@ func Locate(pid int) (*Image, error) {
 	if err := img.findSymbols(f); err != nil {
 		return nil, err
 	}
-	if err := img.findLayout(f); err != nil {
+	for _, name := range []string{".gopclntab", ".data.rel.ro.gopclntab"} { // the latter in position-independent executables
+		if s := f.Section(name); s != nil {
+			img.Lines = Range{s.Addr + img.Bias, s.Addr + img.Bias + s.Size}
+		}
+	}
+	if err := finish(img, f); err != nil {
 		return nil, err
 	}
 	return img, nil
@@ -108,6 +142,10 @@ func (img *Image) findSymbols(f *elf.File) error {
 		return fmt.Errorf("read symbols: %w", err)
 	}
 	var allgs Range
+	later := map[string]*Range{
+		gatePackage + ".calls": &img.Calls,
+		gatePackage + ".trap":  &img.Trap,
+	}
 	want := map[string]*Range{
 		gatePackage + ".park":       &img.Park,
 		"runtime.debugCallV2":       &img.DebugCall,
@@ -117,16 +155,21 @@ func (img *Image) findSymbols(f *elf.File) error {
 	}
 	for _, s := range syms {
 		switch s.Name {
-		case gatePackage + ".theBoard":
+		case theBoard:
 			img.boardAddr = s.Value + img.Bias
-		case gatePackage + ".journals":
+		case journals:
 			img.journalAddr = s.Value + img.Bias
+		case "runtime.text":
+			img.Text = s.Value + img.Bias
 		case timeoutHandler:
 			img.TimeoutHandler = true
 		}
 		// The assembler's file-local functions and ABI aliases carry
 		// suffixes in some Go versions ("debugCall32<>", "park.abi0").
 		if r := want[strings.TrimSuffix(s.Name, "<>")]; r != nil && s.Size > 0 {
+			*r = Range{s.Value + img.Bias, s.Value + img.Bias + s.Size}
+		}
+		if r := later[strings.TrimSuffix(s.Name, ".abi0")]; r != nil && s.Size > 0 {
 			*r = Range{s.Value + img.Bias, s.Value + img.Bias + s.Size}
 		}
 	}
@@ -140,89 +183,4 @@ func (img *Image) findSymbols(f *elf.File) error {
 	}
 	img.Goroutines.AllGs = allgs.Start
 	return nil
-}
-
-// findLayout reads the types of the board from DWARF, so that agent and service
-// may be built from different versions of the gate, and those of the runtime.
-func (img *Image) findLayout(f *elf.File) error {
-	d, err := f.DWARF()
-	if err != nil {
-		return fmt.Errorf("%w: no DWARF: %v", ErrStripped, err)
-	}
-	rd := d.Reader()
-	found := false
-	types := make(map[string]*dwarf.StructType)
-	for img.boardType == nil || img.journalType == nil || len(types) < len(runtimeTypes) {
-		e, err := rd.Next()
-		if err != nil {
-			return fmt.Errorf("read DWARF: %w", err)
-		}
-		if e == nil {
-			break
-		}
-		found = true
-		name, _ := e.Val(dwarf.AttrName).(string)
-		if e.Tag == dwarf.TagCompileUnit {
-			if name != gatePackage && name != "runtime" {
-				rd.SkipChildren()
-			}
-			continue
-		}
-		if err := img.note(d, e, name, types); err != nil {
-			return err
-		}
-		rd.SkipChildren()
-	}
-	switch {
-	case !found:
-		return fmt.Errorf("%w: no DWARF", ErrStripped)
-	case img.boardType == nil || img.journalType == nil:
-		return ErrNoGate
-	}
-	var gs GoroutineLayout
-	img.Runtime, gs, err = newRuntimeLayout(types)
-	gs.AllGs, gs.Reasons = img.Goroutines.AllGs, img.Goroutines.Reasons
-	img.Goroutines = gs
-	return err
-}
-
-// note keeps the type of e if it is one that the agent has to know.
-func (img *Image) note(d *dwarf.Data, e *dwarf.Entry, name string, types map[string]*dwarf.StructType) (err error) {
-	switch {
-	case e.Tag == dwarf.TagVariable && name == gatePackage+".theBoard":
-		img.boardType, err = structType(d, e)
-	case e.Tag == dwarf.TagVariable && name == gatePackage+".journals":
-		img.journalType, err = structType(d, e)
-	case e.Tag == dwarf.TagStructType && slices.Contains(runtimeTypes, name):
-		t, err := d.Type(e.Offset)
-		if err != nil {
-			return fmt.Errorf("read DWARF: type %s: %w", name, err)
-		}
-		if st, ok := t.(*dwarf.StructType); ok {
-			types[name] = st
-		}
-	}
-	return err
-}
-
-// structType is the type of the variable e, or of its elements if it is an
-// array.
-func structType(d *dwarf.Data, e *dwarf.Entry) (*dwarf.StructType, error) {
-	off, ok := e.Val(dwarf.AttrType).(dwarf.Offset)
-	if !ok {
-		return nil, errors.New("read DWARF: the board has no type")
-	}
-	t, err := d.Type(off)
-	if err != nil {
-		return nil, fmt.Errorf("read DWARF: type of the board: %w", err)
-	}
-	t = strip(t)
-	if at, ok := t.(*dwarf.ArrayType); ok {
-		t = strip(at.Type)
-	}
-	st, ok := t.(*dwarf.StructType)
-	if !ok {
-		return nil, fmt.Errorf("read DWARF: the board is a %T", t)
-	}
-	return st, nil
 }

@@ -42,7 +42,7 @@ func TestLocate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n := b.NumSlots(); n != 8 {
+			if n := b.NumSlots(); n < 8 { // more with a newer gate
 				t.Errorf("%d slots", n)
 			}
 			if owner, err := b.Owner(); owner != 0 || err != nil {

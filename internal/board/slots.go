@@ -58,8 +58,19 @@ func (b *Board) decodeSlot(i int, s []byte) Slot {
 }
 
 // Description is what a request is, in texts that can be printed; Route is empty
-// if it is not known.
-type Description struct{ Method, Path, Route, Client string }
+// if it is not known. Of a goroutine that belongs to a request all are, and
+// Starter is set.
+type Description struct {
+	Method, Path, Route, Client string
+	Starter                     *Starter
+}
+
+// Starter says who started a goroutine that belongs to a request, see gate.Go.
+type Starter struct {
+	Slot  int    // of the request or goroutine that started it
+	Gen   uint32 // of that slot
+	Entry uint64 // address of the function that the goroutine runs
+}
 
 // Describe reads what the request in slot i is.
 func (b *Board) Describe(i int) (Description, error) {
@@ -71,6 +82,16 @@ func (b *Board) Describe(i int) (Description, error) {
 	d := Description{Method: text(b.l.method), Path: text(b.l.path), Client: text(b.l.client)}
 	if b.l.route != absent {
 		d.Route = text(b.l.route)
+	}
+	if b.l.parent == absent {
+		return d, nil
+	}
+	if parent := binary.LittleEndian.Uint32(buf[b.l.parent:]); parent != 0 {
+		d.Starter = &Starter{
+			Slot:  int(parent) - 1,
+			Gen:   binary.LittleEndian.Uint32(buf[b.l.parentGen:]),
+			Entry: binary.LittleEndian.Uint64(buf[b.l.entry:]),
+		}
 	}
 	return d, nil
 }

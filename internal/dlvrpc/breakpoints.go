@@ -132,6 +132,9 @@ func (c *conn) arm(b *breakpoint) error {
 	if len(p.Addrs) > 0 {
 		info.Addr = p.Addrs[0]
 	}
+	if d := b.place.Data; d.Size != 0 {
+		info.Addr, info.Addrs, info.AddrPid = d.Addr, []uint64{d.Addr}, []int{c.cfg.PID}
+	}
 	b.engine, b.info = set.ID, &info
 	if !set.Verified {
 		return errors.New(set.Message)
@@ -150,6 +153,7 @@ func (c *conn) disarm(b *breakpoint) error {
 // or addresses, the first that is given.
 func (s service) CreateBreakpoint(arg rpc2.CreateBreakpointIn, out *rpc2.CreateBreakpointOut) error {
 	want := arg.Breakpoint
+	want.WatchExpr, want.WatchType = "", 0 // that is CreateWatchpoint's
 	if err := s.acceptable(&want); err != nil {
 		return err
 	}
@@ -191,8 +195,6 @@ func (s service) acceptable(want *api.Breakpoint) error {
 		return fmt.Errorf("remotedbg: %w", err)
 	}
 	switch {
-	case want.WatchExpr != "" || want.WatchType != 0:
-		return refuse("watchpoint", errWatch)
 	case want.TraceFollowCalls > 0:
 		return refuse("trace --follow-calls", errors.New("each function below needs hardware breakpoints of its own, of which a thread has 4"))
 	}

@@ -178,7 +178,7 @@ func refusedRows(c *rpc2.RPCClient) []row {
 		{"RestartFrom", "refused", func() (any, error) { return c.RestartFrom(false, "", false, nil, [3]string{}, false) }},
 		{"SetExecutionPoint", "refused", func() (any, error) { return c.SetExecutionPoint(1) }},
 		{"CreateEBPFTracepoint", "refused", func() (any, error) { return nil, c.CreateEBPFTracepoint("main.fail") }},
-		{"CreateWatchpoint", "refused", func() (any, error) { return c.CreateWatchpoint(current, "order.ID", api.WatchWrite) }},
+		{"CreateWatchpoint", "refused", func() (any, error) { return c.CreateWatchpoint(current, "order.ID", api.WatchRead) }},
 		{"Checkpoint", "refused", func() (any, error) { return c.Checkpoint("here") }},
 		{"ListCheckpoints", "refused", func() (any, error) { return c.ListCheckpoints() }},
 		{"ClearCheckpoint", "refused", func() (any, error) { return nil, c.ClearCheckpoint(1) }},

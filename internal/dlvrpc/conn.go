@@ -9,6 +9,7 @@ import (
 	"github.com/go-delve/delve/pkg/proc"
 
 	"github.com/remotedbg/remotedbg/internal/access"
+	"github.com/remotedbg/remotedbg/internal/audit"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -16,7 +17,8 @@ import (
 type conn struct {
 	cfg     Config
 	who     access.Identity
-	refusal error // why there is no session; the answer to every call
+	audit   *audit.Log // with who it is and, if there is one, the session
+	refusal error      // why there is no session; the answer to every call
 
 	sess   *session.Session
 	reader *session.Reader

@@ -56,6 +56,9 @@ func (m *method) run(c *conn, arg, reply any) (then later, err error) {
 		if c.refusal != nil && m.name != "SetApiVersion" {
 			return c.refusal
 		}
+		if err := c.admit(m, arg); err != nil {
+			return err
+		}
 		out := m.fn.Call([]reflect.Value{reflect.ValueOf(service{c}), reflect.ValueOf(arg).Elem(), reflect.ValueOf(reply)})
 		err, _ := out[len(out)-1].Interface().(error)
 		if len(out) == 2 {
@@ -63,6 +66,7 @@ func (m *method) run(c *conn, arg, reply any) (then later, err error) {
 		}
 		return err
 	})
+	c.recordOutcome(m, arg, err)
 	return then, err
 }
 

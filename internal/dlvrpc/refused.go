@@ -11,16 +11,22 @@ import (
 )
 
 // refuse is the answer to what is never done here, with the reason.
-func refuse(what string, why error) error {
-	return fmt.Errorf("remotedbg: %s is refused: %w", what, why)
+func refuse(what string, why error) error { return &refusal{what, why} }
+
+// refusal is the error of what is never done, which the audit tells from others.
+type refusal struct {
+	what string
+	why  error
 }
+
+func (r *refusal) Error() string { return fmt.Sprintf("remotedbg: %s is refused: %v", r.what, r.why) }
+func (r *refusal) Unwrap() error { return r.why }
 
 // Reasons that several calls share.
 var (
 	errRecording = errors.New("there is no recording: the service runs live")
 	errAttached  = errors.New("the service was not started by the debugger and is not its to start again: deploy it, and attach to the new process")
 	errDump      = errors.New("a core dump needs the whole service to stand still: use gcore while nobody depends on it")
-	errWatch     = errors.New("watchpoints are not there yet; a breakpoint with a condition is")
 	errSymbols   = errors.New("symbols are read from the executable alone, once, when the agent attaches")
 )
 
@@ -40,11 +46,6 @@ func (s service) SetExecutionPoint(rpc2.SetExecutionPointIn, *rpc2.SetExecutionP
 // CreateEBPFTracepoint is refused.
 func (s service) CreateEBPFTracepoint(rpc2.CreateEBPFTracepointIn, *rpc2.CreateEBPFTracepointOut) error {
 	return refuse("an eBPF tracepoint", errors.New("it would be hit by everybody's requests; set an ordinary tracepoint, which slows down only your own"))
-}
-
-// CreateWatchpoint is refused.
-func (s service) CreateWatchpoint(rpc2.CreateWatchpointIn, *rpc2.CreateWatchpointOut) error {
-	return refuse("a watchpoint", errWatch)
 }
 
 // Checkpoint is refused, as are its relatives.

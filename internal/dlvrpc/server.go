@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/remotedbg/remotedbg/internal/access"
+	"github.com/remotedbg/remotedbg/internal/audit"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -24,6 +25,9 @@ type Config struct {
 	// Log takes one line of progress for the operator. It may be nil, and is
 	// called from any goroutine.
 	Log func(string)
+
+	// Audit is where what clients ask for is written down. It may be nil.
+	Audit *audit.Log
 
 	// WriteTimeout closes a connection whose client takes nothing for so long.
 	// 0 means 8 s.
@@ -68,9 +72,10 @@ func (s *Server) ServeConn(ctx context.Context, rwc io.ReadWriteCloser, who acce
 	c := &conn{cfg: s.cfg, who: who, world: newWorld(), breakpoints: newBreakpoints(), events: newEvents()}
 	sess, err := s.cfg.Engine.NewSession(who)
 	if err != nil {
+		c.audit = s.cfg.Audit.With(audit.Who(who)...)
 		c.refusal = fmt.Errorf("remotedbg: attach: %w", err)
 	} else {
-		c.sess, c.reader = sess, sess.Reader()
+		c.sess, c.reader, c.audit = sess, sess.Reader(), sess.Audit()
 	}
 	return newWire(rwc, s.cfg.WriteTimeout).serve(ctx, c)
 }

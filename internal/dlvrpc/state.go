@@ -85,6 +85,8 @@ func (c *conn) report(state *api.DebuggerState, returns *api.LoadConfig) error {
 				state.StopReason = proc.StopManual.String()
 			} else if st.reason == session.StopBreakpoint {
 				state.StopReason = proc.StopBreakpoint.String()
+			} else if st.reason == session.StopData {
+				state.StopReason = proc.StopWatchpoint.String()
 			} else {
 				state.StopReason = proc.StopNextFinished.String()
 			}

@@ -22,6 +22,19 @@ const (
 // advance moves the thread under t.plan until there is a reason to freeze it,
 // and leaves it in a ptrace-stop then. errRelease: in a ptrace-stop, too.
 func (t *Thread) advance(running bool) (Cause, uint64, error) {
+	if !running {
+		t.armWatches()
+		// A watch stops behind an access, which may be in front of a stop.
+		if t.last == CauseWatch {
+			regs, err := getRegs(t.tid)
+			if err != nil {
+				return 0, 0, t.lost(err)
+			}
+			if t.wanted(regs.Rip) {
+				return CauseStop, regs.Rip, nil
+			}
+		}
+	}
 	if running && t.plan.UntilText != nil {
 		if err := t.awaitWake(); err != nil {
 			return 0, 0, err
@@ -79,6 +92,9 @@ func (t *Thread) advanceFree(running bool) (Cause, uint64, error) {
 		regs, err := getRegs(t.tid)
 		if err != nil {
 			return 0, 0, t.lost(err)
+		}
+		if len(t.hits) > 0 {
+			return CauseWatch, regs.Rip, nil
 		}
 		if t.wanted(regs.Rip) {
 			return CauseStop, regs.Rip, nil
@@ -152,15 +168,30 @@ func (t *Thread) runTo(rearm func(), judge func(Regs) verdict) (Cause, uint64, e
 			if !t.slot.Running() {
 				return 0, 0, errRelease
 			}
+			hits, err := t.newHits()
+			if err != nil {
+				return 0, 0, err
+			}
 			ours, err := t.requests(regs)
 			if err != nil {
 				return 0, 0, err
+			}
+			if t.judgeHits(hits, ours) {
+				return CauseWatch, regs.Rip, nil
 			}
 			switch v := judge(regs); {
 			case ours && v == arrived:
 				return 0, 0, nil
 			case ours && v != passed && t.wanted(regs.Rip):
-				return CauseStop, regs.Rip, nil
+				stop, err := t.detour(regs.Rip)
+				if stop || err != nil {
+					return CauseStop, regs.Rip, err
+				}
+				rearm()
+				if err := t.cont(0); err != nil {
+					return 0, 0, err
+				}
+				continue
 			}
 			if err := t.contPast(); err != nil {
 				return 0, 0, err
@@ -199,10 +230,16 @@ func (t *Thread) readMail(rearm func()) (ours, pause bool, err error) {
 	if m.release {
 		return false, false, errRelease
 	}
-	if m.stops == nil && !m.pause {
+	if m.stops == nil && m.watches == nil && !m.pause {
 		return false, false, nil
 	}
-	t.take(func(m *mail) { m.stops, m.pause = nil, false })
+	t.take(func(m *mail) { m.stops, m.watches, m.pause = nil, nil, false })
+	if m.watches != nil {
+		t.plan.Watches = *m.watches
+		t.bps.clear() // they come first
+		t.armWatches()
+		rearm()
+	}
 	if m.stops != nil {
 		t.plan.Stops = *m.stops
 		rearm()
@@ -225,6 +262,9 @@ func (t *Thread) advanceWithin() (Cause, uint64, error) {
 		}
 		if callee.fault {
 			return t.leave()
+		}
+		if len(t.hits) > 0 {
+			return CauseWatch, callee.regs.Rip, nil
 		}
 		recursion := callee.ret != 0 && callee.regs.Rip == t.plan.Within[0]
 		if slices.Contains(t.plan.Stops, callee.regs.Rip) || !recursion && t.wanted(callee.regs.Rip) {
@@ -310,6 +350,9 @@ func (t *Thread) advanceToText() (Cause, uint64, error) {
 		}
 		if at.fault {
 			break
+		}
+		if len(t.hits) > 0 {
+			return CauseWatch, at.regs.Rip, nil
 		}
 		if t.plan.UntilText(at.regs.Rip) {
 			return CauseText, at.regs.Rip, nil

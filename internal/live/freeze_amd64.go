@@ -46,6 +46,9 @@ func (t *Thread) freeze() (st *State, why string, err error) {
 			return nil, "the Go runtime cannot park it there: it is in the runtime or in assembly", nil
 		}
 		st, why, err = t.inject(regs)
+		if st != nil {
+			t.dropWatches() // what this thread does until it is thawed is not the request's
+		}
 		if err != nil || st != nil {
 			return st, why, err
 		}
@@ -59,7 +62,10 @@ func (t *Thread) freeze() (st *State, why string, err error) {
 		if at.ret != 0 && t.proc.NoFreeze(at.regs.Rip) {
 			// The prologue's call to grow the stack, or an allocation: let
 			// it come back.
-			if _, _, err := t.runOver(at, func(stepped) []uint64 { return nil }); err != nil {
+			t.passHits = true // they are noted
+			_, _, err := t.runOver(at, func(stepped) []uint64 { return nil })
+			t.passHits = false
+			if err != nil {
 				return nil, "", err
 			}
 		}
@@ -212,6 +218,7 @@ func (t *Thread) stackOf(g uint64) (lo, hi uint64, err error) {
 // enterPark makes the call: the thread stands behind the INT3 of the call
 // frame. Push the PC, jump to the wait function, run.
 func (t *Thread) enterPark(at Regs) error {
+	t.calls = calling{frame: at.Rip}
 	if err := t.slot.SetHeld(true); err != nil {
 		return err
 	}
@@ -243,6 +250,15 @@ func (t *Thread) hold() (release bool, err error) {
 			}
 			return m.release, unix.Tgkill(t.proc.PID, t.tid, unix.SIGURG)
 		}
+		if m.call != nil {
+			t.take(func(m *mail) { m.call = nil })
+			done, err := t.makeCall(*m.call)
+			if err != nil {
+				return false, err
+			}
+			t.report(Event{Called: done})
+			continue
+		}
 		s, err := t.wait()
 		if err != nil {
 			return false, err
@@ -257,6 +273,9 @@ func (t *Thread) hold() (release bool, err error) {
 // and leaves it there in a ptrace-stop with its registers restored.
 func (t *Thread) thaw(st *State) error {
 	at, err := t.nextCallStop()
+	if err == nil && t.calls.on {
+		at, err = t.leaveCalls()
+	}
 	if err != nil {
 		return err
 	}
@@ -363,7 +382,7 @@ func (t *Thread) nextCallStop() (Regs, error) {
 }
 
 func (t *Thread) inProtocol(pc uint64) bool {
-	return within(t.proc.DebugCall, pc) || within(t.proc.CallFrame, pc)
+	return within(t.proc.DebugCall, pc) || within(t.proc.CallFrame, pc) || t.calls.on && pc == t.proc.Trap
 }
 
 func within(r [2]uint64, pc uint64) bool { return r[0] <= pc && pc < r[1] }

@@ -63,11 +63,16 @@ func (t *Thread) stepOver() (fault bool, err error) {
 		}
 		switch {
 		case s.stepped():
-			return false, nil
+			_, err := t.noteHits()
+			return false, err
 		case s.fault():
 			return true, nil
 		case s.breakpoint():
-			// A hit that was under way when the breakpoint was removed.
+			// A watch that the instruction has hit, or a breakpoint's hit that
+			// was under way when it was removed.
+			if hit, err := t.noteHits(); hit || err != nil {
+				return false, err
+			}
 		default:
 			// The signal arrived before the instruction was executed.
 			if err := t.deliver(s.sig); err != nil {
@@ -115,8 +120,19 @@ func (t *Thread) deliver(sig unix.Signal) error {
 			}
 			continue
 		}
+		if _, err := t.noteHits(); err != nil {
+			return err
+		}
+		was := regs.Rip
 		if regs, err = getRegs(t.tid); err != nil {
 			return t.lost(err)
+		}
+		if regs.Rip != was { // a watch, hit by the signal's handler
+			if err := t.cont(0); err != nil {
+				return err
+			}
+			regs.Rip = was
+			continue
 		}
 		ours, err := t.requests(regs)
 		if err != nil {

@@ -19,6 +19,7 @@ import (
 // that is not position-independent.
 type symbols struct {
 	funcs []function
+	vars  map[string]uint64
 	lines map[string][]uint64 // "file:line" of package main -> where it begins, ascending
 	tls   uint64              // offset of g from the thread's FS base
 }
@@ -46,13 +47,15 @@ func readSymbols(t *testing.T, exe string) *symbols {
 	}
 	// Where the Go linker laid out the thread-local storage it is one word, g,
 	// below the FS base (cmd/link, Elfinit; runtime/sys_linux_amd64.s, settls).
-	s := &symbols{lines: make(map[string][]uint64), tls: ^uint64(7)}
+	s := &symbols{lines: make(map[string][]uint64), vars: make(map[string]uint64), tls: ^uint64(7)}
 	for _, sym := range syms {
 		switch {
 		case sym.Name == "runtime.tlsg":
 			s.tls = tlsOffset(t, f, sym.Value)
 		case elf.ST_TYPE(sym.Info) == elf.STT_FUNC && sym.Size > 0:
 			s.funcs = append(s.funcs, function{sym.Name, sym.Value, sym.Value + sym.Size})
+		case elf.ST_TYPE(sym.Info) == elf.STT_OBJECT:
+			s.vars[sym.Name] = sym.Value
 		}
 	}
 	slices.SortFunc(s.funcs, func(a, b function) int { return int(int64(a.start) - int64(b.start)) })
@@ -124,6 +127,15 @@ func (s *symbols) at(t *testing.T, marker string) uint64 {
 		t.Fatalf("//bp:%s has no code", marker)
 	}
 	return addrs[0]
+}
+
+// variable is the address of a package variable.
+func (s *symbols) variable(t *testing.T, name string) uint64 {
+	t.Helper()
+	if s.vars[name] == 0 {
+		t.Fatalf("no variable %s", name)
+	}
+	return s.vars[name]
 }
 
 // linesOf are the first addresses of all lines with code in a function, by

@@ -20,6 +20,8 @@ type Process struct {
 	DebugCall [2]uint64 // text of runtime.debugCallV2
 	CallFrame [2]uint64 // text of debugCall32, where the injected call is made
 	Park      uint64    // entry of the gate's wait function
+	Calls     uint64    // entry of gate.calls, and
+	Trap      uint64    // of its trap; 0: the gate knows no calls
 	GOffset   uint64    // offset of the g pointer from the thread's FS base
 	Offsets   Runtime   // in the structures of its Go runtime
 
@@ -29,6 +31,9 @@ type Process struct {
 	// NoFreeze says whether pc is where a request must not be frozen, though
 	// the runtime's own check may allow it. Safe to call from any goroutine.
 	NoFreeze func(pc uint64) bool
+	// Detours are addresses in the runtime that plans may have among their
+	// Stops though no request can be frozen there, and how to go on from them.
+	Detours map[uint64]Detour
 }
 
 // Runtime holds offsets in the structures of the Go runtime of the process
@@ -81,6 +86,9 @@ type Plan struct {
 	UntilText func(pc uint64) bool
 	// OverText says which callees UntilText need not look into.
 	OverText func(pc uint64) bool
+	// Watches are watched all the way, also while the thread is stepped; at
+	// most MaxWatches. They take debug registers that Stops could have had.
+	Watches []Watch
 }
 
 // Cause says why a thread is frozen.
@@ -91,6 +99,7 @@ const (
 	CauseStop  Cause = iota + 1 // reached one of Plan.Stops
 	CauseText                   // reached Plan.UntilText
 	CausePause                  // Pause was called
+	CauseWatch                  // one of Plan.Watches was hit: the last one of Frozen.Hits
 )
 
 // State is a thread as it was stopped. It is what the goroutine goes on with.
@@ -100,9 +109,10 @@ type State struct {
 	G      uint64 // address of the runtime.g
 }
 
-// Event is what a Thread reports. Exactly one of Frozen, Passed and Gone is set.
+// Event is what a Thread reports. Exactly one of its fields is set.
 type Event struct {
 	Frozen *Frozen
+	Called *Called
 	Passed *Passed
 	Gone   *Gone
 }
@@ -115,13 +125,17 @@ type Frozen struct {
 	// Unarmed are those of Plan.Stops that could not be watched during some
 	// part of the way, since the hardware holds four.
 	Unarmed []uint64
+	// Hits are those of Plan.Watches, in order. With another Cause than
+	// CauseWatch they were on the way from the stop to where the thread could
+	// be frozen.
+	Hits []Hit
 }
 
 // Passed says that the thread was to be frozen where the runtime cannot park it;
 // it runs on.
 type Passed struct {
 	Cause Cause
-	Addr  uint64 // with CauseStop
+	Addr  uint64 // with CauseStop; with CauseWatch that of the Watch
 	G     uint64 // the request's runtime.g, 0 if unknown
 	Why   string
 }
@@ -156,10 +170,17 @@ type Thread struct {
 
 	// Below: used by the tracing goroutine only.
 	bps     breakpoints
-	plan    Plan
-	resumed int             // the request that resumed it last: PTRACE_CONT or PTRACE_SINGLESTEP
-	unarmed map[uint64]bool // of the running plan
-	g       uint64          // the request's runtime.g, 0 until seen
+	watches []watching
+	hits    []Hit // not reported yet
+	// passHits: a hit is no reason to stop a thread that is on its way to
+	// where it can be frozen.
+	passHits bool
+	last     Cause // why it was frozen last
+	plan     Plan
+	resumed  int             // the request that resumed it last: PTRACE_CONT or PTRACE_SINGLESTEP
+	unarmed  map[uint64]bool // of the running plan
+	g        uint64          // the request's runtime.g, 0 until seen
+	calls    calling         // of a frozen request
 }
 
 // mail is what other goroutines ask of the tracing goroutine.
@@ -167,7 +188,9 @@ type mail struct {
 	release bool
 	pause   bool
 	stops   *[]uint64 // new Plan.Stops for the running plan
+	watches *[]Watch  // new Plan.Watches for it
 	resume  *Plan
+	call    *Call
 }
 
 // Seize starts tracing thread tid (in our pid namespace) for the request in
@@ -195,11 +218,14 @@ func (t *Thread) Events() <-chan Event { return t.events }
 // Resume lets a frozen thread go on under plan. To be called once for each
 // Frozen event. What was asked before, for the time it ran, is over.
 func (t *Thread) Resume(plan Plan) {
-	t.post(func(m *mail) { m.resume, m.pause, m.stops = &plan, false, nil })
+	t.post(func(m *mail) { m.resume, m.pause, m.stops, m.watches = &plan, false, nil, nil })
 }
 
 // SetStops replaces the running plan's Stops; without effect while frozen.
 func (t *Thread) SetStops(stops []uint64) { t.post(func(m *mail) { m.stops = &stops }) }
+
+// SetWatches is SetStops for its Watches.
+func (t *Thread) SetWatches(list []Watch) { t.post(func(m *mail) { m.watches = &list }) }
 
 // Pause asks a running thread to freeze where it can.
 func (t *Thread) Pause() { t.post(func(m *mail) { m.pause = true }) }

@@ -32,6 +32,7 @@ func (t *Thread) trace() {
 		err = t.follow()
 	}
 	t.bps.clear()
+	t.dropWatches()
 	switch {
 	case errors.Is(err, errRelease):
 		err = t.detach()
@@ -50,6 +51,7 @@ func (t *Thread) seize() error {
 	if err := ptrace(unix.PTRACE_SEIZE, t.tid, 0); err != nil {
 		return fmt.Errorf("PTRACE_SEIZE thread %d: %w", t.tid, err)
 	}
+	t.armWatches()
 	t.arm(t.plan.Stops)
 	if err := t.slot.Accept(); err != nil {
 		return err
@@ -64,8 +66,8 @@ func (t *Thread) seize() error {
 // arm sets as many of addrs as the hardware holds and notes the others.
 func (t *Thread) arm(addrs []uint64) {
 	var left []uint64
-	if len(addrs) > HardwareSlots {
-		addrs, left = addrs[:HardwareSlots], addrs[HardwareSlots:]
+	if room := HardwareSlots - len(t.watches); len(addrs) > room {
+		addrs, left = addrs[:room], addrs[room:]
 	}
 	// The kernel refuses when somebody else uses debug registers, or when we
 	// are out of descriptors.
@@ -95,16 +97,35 @@ func (t *Thread) follow() error {
 		if err != nil {
 			return err
 		}
-		running = false
+		running, t.last = false, cause
+		if cause == CauseStop {
+			stop, err := t.detour(addr)
+			if err != nil {
+				return err
+			}
+			if !stop {
+				continue
+			}
+		}
+		if cause == CauseWatch {
+			if err := t.returnToUser(); err != nil {
+				return err
+			}
+		}
 		st, why, err := t.freeze()
 		if err != nil {
 			return err
 		}
+		hits := t.hits
+		t.hits = nil
 		if st == nil {
+			if cause == CauseWatch {
+				addr = hits[len(hits)-1].Watch.Addr
+			}
 			t.report(Event{Passed: &Passed{Cause: cause, Addr: addr, G: t.g, Why: why}})
 			continue
 		}
-		t.report(Event{Frozen: &Frozen{Cause: cause, Addr: addr, State: *st, Unarmed: slices.Collect(maps.Keys(t.unarmed))}})
+		t.report(Event{Frozen: &Frozen{Cause: cause, Addr: addr, State: *st, Unarmed: slices.Collect(maps.Keys(t.unarmed)), Hits: hits}})
 		t.unarmed = nil
 		release, err := t.hold()
 		if err != nil {

@@ -32,9 +32,13 @@ type asked struct {
 	line     int
 	function string
 	addr     uint64
+	data     Data // what is watched; not zero in a data breakpoint
+	read     bool // for reads, too
 	When
 	log   string
 	place *Place // of SetPlace
+
+	panics *panicPoint // of SetPanicFilters
 }
 
 // conditional says whether a request may pass b.
@@ -43,7 +47,9 @@ func (b *userBreakpoint) conditional() bool {
 }
 
 // passing says whether requests do not stop there but only tell.
-func (a asked) passing() bool { return a.log != "" || a.place != nil && a.place.Capture != nil }
+func (a asked) passing() bool {
+	return a.log != "" || a.panics != nil || a.place != nil && a.place.Capture != nil
+}
 
 // Names of the lists that are no files.
 const (
@@ -93,14 +99,20 @@ func (s *Session) set(owner string, want []asked) ([]Breakpoint, error) {
 	}
 	before := s.published()
 	list := s.replace(owner, want)
-	s.deal()
-	addrs := s.addresses()
-	s.armed.Store(&addrs)
-
+	s.redeal(before, owner)
 	result := make([]Breakpoint, len(list))
 	for i, b := range list {
 		result[i] = b.pub
 	}
+	return result, nil
+}
+
+// redeal deals the hardware breakpoints anew, and tells the IDE of those that
+// became other than before; the list owner it is told of otherwise. Called under
+// the brain lock.
+func (s *Session) redeal(before map[int]Breakpoint, owner string) {
+	s.deal()
+	s.armed.Store(s.ready())
 	for _, b := range s.breakpoints {
 		if old, ok := before[b.pub.ID]; ok && old != b.pub && b.asked.list != owner {
 			s.queue.put(Event{Kind: EventBreakpoint, Breakpoint: b.pub})
@@ -109,7 +121,6 @@ func (s *Session) set(owner string, want []asked) ([]Breakpoint, error) {
 	for _, r := range s.inFlight() {
 		r.syncBreakpoints()
 	}
-	return result, nil
 }
 
 func (s *Session) published() map[int]Breakpoint {
@@ -157,7 +168,8 @@ func (s *Session) replace(owner string, want []asked) []*userBreakpoint {
 // deal gives the hardware breakpoints of a thread to the breakpoints, first
 // come, first served; a breakpoint gets all the addresses it needs or none.
 func (s *Session) deal() {
-	used := make(map[uint64]*userBreakpoint) // by address
+	used := make(map[uint64]*userBreakpoint) // by address, of code or of data
+	watches := 0
 	for _, b := range s.breakpoints {
 		b.pub.Verified, b.pub.Message = false, ""
 		if b.err != nil {
@@ -169,6 +181,21 @@ func (s *Session) deal() {
 			return used[a] != nil && (used[a].conditional() || b.conditional())
 		}); i >= 0 {
 			b.pub.Message = fmt.Sprintf("breakpoint %d is at the same place, and one of them has a condition or logs: remove one of the two", used[b.addrs[i]].pub.ID)
+			continue
+		}
+		if b.data() {
+			d := b.asked.data.Addr
+			switch {
+			case used[d] != nil:
+				b.pub.Message = fmt.Sprintf("breakpoint %d watches it already", used[d].pub.ID)
+			case watches == live.MaxWatches:
+				b.pub.Message = fmt.Sprintf("%d data breakpoints are set, as many as there can be: remove or disable one", watches)
+			case len(used) == live.HardwareSlots:
+				b.pub.Message = fmt.Sprintf("the %d hardware breakpoints of a thread are taken: remove or disable another breakpoint", live.HardwareSlots)
+			default:
+				watches++
+				used[d], b.pub.Verified = b, true
+			}
 			continue
 		}
 		need := slices.DeleteFunc(slices.Clone(b.addrs), func(a uint64) bool { return used[a] != nil })
@@ -201,7 +228,9 @@ func (s *Session) addresses() []uint64 {
 // under the brain lock.
 func (r *request) syncBreakpoints() {
 	if r.group == nil {
-		r.thread.SetStops(r.session.addresses())
+		armed := r.session.armed.Load()
+		r.thread.SetStops(armed.stops)
+		r.thread.SetWatches(armed.watches(r.root))
 		return
 	}
 	t := r.group.Selected
@@ -220,6 +249,12 @@ func (r *request) syncBreakpoints() {
 			want[a] = b.pub.ID
 		}
 	}
+	data := make(map[uint64]*userBreakpoint)
+	for _, b := range r.session.armed.Load().data {
+		if d := b.asked.data; d.concerns(r.root) {
+			want[d.Addr], data[d.Addr] = b.pub.ID, b
+		}
+	}
 	for addr, bp := range t.Breakpoints().M {
 		id := bp.LogicalID()
 		if id <= 0 {
@@ -234,6 +269,12 @@ func (r *request) syncBreakpoints() {
 		}
 	}
 	for addr, id := range want {
+		if b := data[addr]; b != nil {
+			if err := r.proc.SetWatch(t, id, b.watch(), b.asked.data.Expr); err != nil {
+				r.session.output(fmt.Sprintf("%s: breakpoint %d (%s) cannot be set: %v", r.name, id, b.asked.data.Expr, err))
+			}
+			continue
+		}
 		if _, err := t.SetBreakpoint(id, addr, proc.UserBreakpoint, nil); err != nil {
 			file, line, _ := t.BinInfo().PCToLine(addr)
 			r.session.output(fmt.Sprintf("%s: breakpoint %d (%s:%d) cannot be set: %v", r.name, id, filepath.Base(file), line, err))

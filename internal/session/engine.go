@@ -4,11 +4,9 @@ package session
 
 import (
 	"context"
-	"debug/gosym"
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,9 +43,6 @@ type Engine struct {
 	goroutines *stall.Reader  // nil if they cannot be read: the stall guard does without
 	traffic    *stall.Traffic // nil if it cannot be counted, or the guard is off
 
-	linesOnce sync.Once
-	lines     *gosym.Table // see SourceLine
-
 	brain   sync.Mutex // whoever calls Delve holds it
 	bi      *proc.BinaryInfo
 	symbols *backend.Process // for looking up addresses while nothing is in flight
@@ -58,7 +53,9 @@ type Engine struct {
 	reason   string
 	sessions []*Session // in the order in which they attached
 	requests map[RequestID]*request
+	kin      kin
 	lastID   RequestID
+	attached int           // sessions so far
 	stopped  time.Duration // of the threads of requests that are gone, in ptrace-stops
 	changed  chan struct{} // closed and replaced when a request has gone
 
@@ -82,6 +79,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, mem: vmem.Process{PID: cfg.PID},
 		requests: make(map[RequestID]*request),
+		kin:      make(kin),
 		changed:  make(chan struct{}),
 		stop:     make(chan struct{}), done: make(chan struct{}),
 	}
@@ -97,20 +95,22 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 // open is Open but for cleaning up.
 func (e *Engine) open(ctx context.Context) error {
 	cfg := &e.cfg
-	if err := e.find(); err != nil {
-		return refuse(cfg.PID, fmt.Sprintf("attach to process %d", cfg.PID), err)
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := e.load(); err != nil {
-		return refuse(cfg.PID, fmt.Sprintf("load the symbols of process %d", cfg.PID), err)
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := recovery.CheckOwner(e.board); err != nil { // loading takes its time
-		return refuse(cfg.PID, fmt.Sprintf("arm process %d", cfg.PID), err)
+	for _, step := range []struct {
+		what string
+		do   func() error
+	}{
+		{"attach to process %d", e.find},
+		{"load the symbols of process %d", e.load},
+		{"attach to process %d", e.takeBoard},
+		{"prepare for process %d", e.prepare},
+		{"arm process %d", func() error { return recovery.CheckOwner(e.board) }}, // preparing takes its time
+	} {
+		if err := step.do(); err != nil {
+			return refuse(cfg.PID, fmt.Sprintf(step.what, cfg.PID), err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 	}
 	cfg.Beat()
 	e.end = board.Now() + cfg.For
@@ -121,6 +121,7 @@ func (e *Engine) open(ctx context.Context) error {
 		return refuse(cfg.PID, fmt.Sprintf("arm process %d", cfg.PID), err)
 	}
 	cfg.Log(fmt.Sprintf("armed process %d for %v", cfg.PID, cfg.For))
+	e.recordArmed()
 	go e.watch()
 	return nil
 }
@@ -128,23 +129,44 @@ func (e *Engine) open(ctx context.Context) error {
 // find locates the gate and checks that we may trace and set breakpoints.
 func (e *Engine) find() error {
 	var err error
-	if e.img, e.board, err = openBoard(e.cfg.PID); err != nil {
+	if e.img, err = board.LocateSymbols(e.cfg.PID); err != nil {
 		return err
 	}
-	if e.idle, err = live.KeepBreakpointsReady(); err != nil {
-		return err
+	// Who may not read the service is told at once, not after the symbols.
+	if _, err := e.mem.Uint32(e.img.Park.Start); err != nil {
+		return fmt.Errorf("read its memory: %w", err)
 	}
-	return healAloud(e.cfg.PID, e.board, e.cfg.Log)
+	e.idle, err = live.KeepBreakpointsReady()
+	return err
 }
 
-// load reads the symbols and makes the first target, which warms Delve up (line
-// tables for Delve's own breakpoints).
+// load reads the debug information, and what the board looks like from it.
 func (e *Engine) load() error {
 	began := time.Now()
 	var err error
 	if e.bi, e.text, err = loadSymbols(e.img); err != nil {
 		return err
 	}
+	e.cfg.Log(fmt.Sprintf("loaded symbols in %v", time.Since(began).Round(time.Millisecond)))
+	return readLayout(e.img, e.bi)
+}
+
+// takeBoard opens the board, which no live agent may have armed, and heals what
+// a dead one left on it.
+func (e *Engine) takeBoard() error {
+	var err error
+	if e.board, err = board.Open(e.mem, e.img); err != nil {
+		return err
+	}
+	if err := recovery.CheckOwner(e.board); err != nil {
+		return err
+	}
+	return healAloud(e.cfg.PID, e.board, e.cfg.Log)
+}
+
+// prepare makes the first target, which warms Delve up (line tables for Delve's
+// own breakpoints), and what the tracer and the stall guard need.
+func (e *Engine) prepare() error {
 	e.symbols = backend.New(e.backendConfig())
 	t, err := e.newTarget()
 	if err != nil {
@@ -164,6 +186,7 @@ func (e *Engine) load() error {
 		Offsets:   live.Runtime(e.img.Runtime),
 		Func:      e.text.bounds,
 		NoFreeze:  e.text.noFreeze,
+		Detours:   panicDetours(e.bi, e.mem),
 	}
 	if e.goroutines, err = stall.NewReader(e.mem, e.img.Goroutines); err != nil {
 		e.cfg.Log(fmt.Sprintf("the stall guard sees others' requests only, not what goroutines wait for: %v", err))
@@ -171,10 +194,7 @@ func (e *Engine) load() error {
 	if e.cfg.StallGuard >= 0 {
 		e.traffic = stall.NewTraffic(e.board)
 	}
-	// Half of what loading took is garbage now: give it back before arming, on
-	// a machine that has better use for it.
-	debug.FreeOSMemory()
-	e.cfg.Log(fmt.Sprintf("loaded symbols in %v", time.Since(began).Round(time.Millisecond)))
+	settleHeap()
 	return nil
 }
 
@@ -235,7 +255,7 @@ func (e *Engine) Close(reason string) error {
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
 	}
-	if left := e.releaseAll(nil); left > 0 {
+	if left := e.releaseAll(nil, reason); left > 0 {
 		err = errors.Join(err, fmt.Errorf("remotedbg: %d requests could not be let go of within %v: end this agent, the kernel then lets go of them", left, releaseTimeout))
 	}
 	e.mu.Lock()
@@ -246,13 +266,14 @@ func (e *Engine) Close(reason string) error {
 	e.mu.Unlock()
 	e.idle()
 	e.cfg.Log("disarmed: " + reason)
+	e.recordEnded(reason)
 	close(e.done)
 	return err
 }
 
-// releaseAll lets go of the requests of s (nil: of all), waits for it, and
+// releaseAll lets go of the requests of s (nil: of all) because of why, waits for it, and
 // tells how many are left.
-func (e *Engine) releaseAll(s *Session) int {
+func (e *Engine) releaseAll(s *Session, why string) int {
 	timeout := time.After(releaseTimeout)
 	for {
 		e.mu.Lock()
@@ -260,6 +281,7 @@ func (e *Engine) releaseAll(s *Session) int {
 		for _, r := range e.requests {
 			if s == nil || r.session == s {
 				left++
+				r.noteWhy(why)
 				r.thread.Release()
 			}
 		}

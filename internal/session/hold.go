@@ -114,13 +114,10 @@ func (r *request) giveUp(why string, guard bool) {
 	r.state = requestRunning
 	r.info.Frozen = false
 	r.session.tally.thawed++
+	r.noteWhy(why)
 	info := r.info
 	r.e.mu.Unlock()
 	r.session.queue.put(Event{Kind: EventContinued, Request: info, Text: why, Guard: guard})
 	r.e.cfg.Log(fmt.Sprintf("request %d thawed: %s", info.ID, why))
 	r.thread.Release()
 }
-
-// mayFreeze says whether one more request may be frozen. Called under
-// Engine.mu.
-func (e *Engine) mayFreeze() bool { return e.frozen() < e.cfg.MaxFrozen }

@@ -20,6 +20,10 @@ func (s *Session) newBreakpoint(id int, w asked) *userBreakpoint {
 	b := &userBreakpoint{asked: w, pub: Breakpoint{ID: id, Line: w.line}}
 	b.logical = &proc.LogicalBreakpoint{LogicalID: id, HitCount: make(map[int64]uint64), Tracepoint: w.passing()}
 	switch {
+	case w.data.Size != 0:
+		s.locateData(b)
+	case w.panics != nil:
+		s.locatePanic(b)
 	case w.place != nil:
 		s.locatePlace(b)
 	case w.list == functionList:

@@ -114,7 +114,13 @@ func (r *request) passLogPoints(err error) error {
 		if b == nil {
 			return nil
 		}
-		r.tell(b)
+		if b.asked.panics != nil {
+			if r.stopsAtPanic(b.asked.panics) {
+				return r.group.ClearSteppingBreakpoints()
+			}
+		} else {
+			r.tell(b)
+		}
 		if t.CurrentThread().Breakpoint().Stepping {
 			return nil
 		}

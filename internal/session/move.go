@@ -40,6 +40,14 @@ func (r *request) begin(fr *live.Frozen) outcome {
 func (r *request) move(cmd command) outcome {
 	r.e.brain.Lock()
 	defer r.e.brain.Unlock()
+	panicked := r.panicked
+	r.panicked = nil
+	if panicked != nil && !panicked.Recovered {
+		switch cmd {
+		case commandNext, commandStepIn, commandStepOut:
+			return r.enterDeferred()
+		}
+	}
 	var err error
 	switch cmd {
 	case commandContinue:
@@ -122,11 +130,21 @@ func (r *request) judge(usual StopReason, err error) outcome {
 	case proc.StopManual:
 		out.reason = StopPause
 	}
+	if out.hit = r.dataHit(); out.hit != nil {
+		out.reason = StopData
+		if id := t.CurrentThread().Breakpoint().LogicalID(); id > 0 {
+			out.ids = []int{id}
+		}
+	}
+	if r.panicked != nil {
+		out.reason = StopException
+	}
 	if loc, err := proc.ThreadLocation(t.CurrentThread()); err == nil && loc.Fn != nil {
 		if file, line, ok := r.session.SourceLine(loc.PC); ok && loc.File == wrapperFile {
 			loc.File, loc.Line = file, line
 		}
 		out.where = fmt.Sprintf("%s %s:%d", loc.Fn.Name, filepath.Base(loc.File), loc.Line)
+		out.spot = spot{loc.File, loc.Fn.Name, loc.Line}
 	}
 	r.tellUnarmed()
 	return out
@@ -149,8 +167,12 @@ func (r *request) tellUnarmed() {
 // passed is told of stops at which the request could not be frozen. It is
 // called by the request's own goroutine, without the brain lock.
 func (r *request) passed(p live.Passed) {
-	if p.Cause == live.CausePause {
+	switch p.Cause {
+	case live.CausePause:
 		r.pauseLater(p)
+		return
+	case live.CauseWatch:
+		r.session.output(fmt.Sprintf("%s was not stopped for the data breakpoint at %#x: %s", r.name, p.Addr, p.Why))
 		return
 	}
 	r.e.brain.Lock()

@@ -42,7 +42,7 @@ func (e *Engine) tellWaiting() {
 // stop may have passed http.TimeoutHandler. Called by the request's goroutine.
 func (r *request) tellMoved() {
 	s := r.session
-	if r.stopped || !r.e.img.TimeoutHandler || len(*s.armed.Load()) == 0 || s.toldMoved.Swap(true) {
+	if r.stopped || !r.e.img.TimeoutHandler || len(s.armed.Load().stops) == 0 || s.toldMoved.Swap(true) {
 		return
 	}
 	s.output(fmt.Sprintf("%s reached no breakpoint. This service uses http.TimeoutHandler, which runs handlers on another goroutine, where no breakpoint sees them: %s", r.name, moveInside))

@@ -21,6 +21,9 @@ type Place struct {
 	Addrs    []uint64
 
 	When
+	Data Data // if its Size is not 0 this is watched, and Read says whether reads count
+	Read bool
+
 	PerGoroutine bool // HitCondition counts the hits of each goroutine by itself
 
 	// Capture makes it a trace point: requests do not stop at it. It is called
@@ -39,7 +42,7 @@ func (s *Session) SetPlace(owner string, p *Place) (Breakpoint, error) {
 	var want []asked
 	if p != nil {
 		copied := *p
-		want = []asked{{list: placeList + owner, line: p.Line, When: p.When, place: &copied}}
+		want = []asked{{list: placeList + owner, line: p.Line, data: p.Data, read: p.Read, When: p.When, place: &copied}}
 	}
 	set, err := s.set(placeList+owner, want)
 	if err != nil || len(set) == 0 {

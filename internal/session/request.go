@@ -5,7 +5,6 @@ package session
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/go-delve/delve/pkg/proc"
@@ -41,6 +40,7 @@ type request struct {
 	slot    board.Slot
 	thread  *live.Thread
 	id      RequestID
+	root    RequestID    // itself, or the request that it is a goroutine of
 	name    string       // Request.Name, which never changes
 	cmds    chan command // capacity 1: sent only when the state goes from frozen to running
 
@@ -48,6 +48,7 @@ type request struct {
 	slow  *stall.Slow
 
 	stopped bool // at least once; used by run only
+	record  record
 
 	// Guarded by Engine.mu.
 	info     Request
@@ -59,6 +60,11 @@ type request struct {
 	proc  *backend.Process // nil until the first stop
 	group *proc.TargetGroup
 	pause pauseState
+
+	// The panic that it is stopped at, nil if at none, and what the filter tells
+	// of it. Set and reset by run, under Engine.brain.
+	panicked  *PanicStop
+	panicText string
 }
 
 // newRequest seizes the thread of the offered request in slot s; nil if no
@@ -68,28 +74,26 @@ func (e *Engine) newRequest(s board.Slot, tid int) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	addr, err := netip.ParseAddr(d.Client)
-	if err != nil {
-		return nil, fmt.Errorf("client address on the board: %w", err)
-	}
 	// Not the brain lock: whatever Delve is busy with, requests must not wait.
 	// Under e.mu a change of the breakpoints is either in the plan or finds
 	// the request in the list.
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	ses := e.sessionFor(d, addr)
-	if e.state != engineArmed || ses == nil {
-		return nil, nil
+	ses, info, err := e.whose(d)
+	if e.state != engineArmed || ses == nil || err != nil {
+		return nil, err
 	}
-	plan := live.Plan{Stops: *ses.armed.Load()}
-	if ses.stopOnEntry.Load() {
+	armed := ses.armed.Load()
+	plan := live.Plan{Stops: armed.stops, Watches: armed.watches(info.root())}
+	if ses.stopOnEntry.Load() && info.Root == 0 {
 		plan.UntilText, plan.OverText = e.text.user, e.text.runtime
 	}
 	r := &request{e: e, session: ses, slot: s, cmds: make(chan command, 1)}
 	e.lastID++
-	ses.tally.taken++
-	r.info = Request{ID: e.lastID, Method: d.Method, Path: d.Path, Route: d.Route, Client: addr, Since: time.Now()}
-	r.id, r.name = r.info.ID, r.info.Name()
+	info.ID, info.Since = e.lastID, time.Now()
+	r.info = info
+	e.kin.add(s, ses, info)
+	r.id, r.root, r.name = r.info.ID, r.info.root(), r.info.Name()
 	e.requests[r.id] = r
 	r.thread = live.Seize(e.live, tid, boardSlot{e.board, s.Index, s.Gen}, plan)
 	ses.queue.put(Event{Kind: EventStarted, Request: r.info})
@@ -122,6 +126,7 @@ func (s boardSlot) Running() bool {
 // run follows the request from its seizure to its end.
 func (r *request) run() {
 	defer r.finish()
+	r.recordTaken()
 	fr := r.firstFreeze()
 	if fr == nil {
 		return
@@ -133,6 +138,7 @@ func (r *request) run() {
 			continue
 		}
 		cmd, ok := r.hold()
+		r.recordThawed(r.frozenAt, cmd, ok)
 		if !ok {
 			return
 		}
@@ -157,6 +163,7 @@ func (r *request) firstFreeze() *live.Frozen {
 
 // lost says why a thread is not traced any more, if that is no ordinary end.
 func (r *request) lost(g live.Gone) {
+	r.noteLost(g)
 	if g.Err == nil || errors.Is(g.Err, live.ErrGone) {
 		return
 	}
@@ -178,6 +185,7 @@ func (r *request) finish() {
 	e.mu.Unlock()
 
 	r.tellMoved()
+	r.recordReleased()
 	r.session.queue.put(Event{Kind: EventExited, Request: info})
 	stopped := r.thread.StoppedInAll()
 	e.cfg.Log(fmt.Sprintf("request %d released after %v (its thread was stopped for %v of it): %s",
@@ -189,6 +197,7 @@ func (r *request) finish() {
 	e.changed = make(chan struct{})
 	e.mu.Unlock()
 	r.freeTarget() // last: Delve may be busy
+	r.session.endData(r.id)
 }
 
 // outcome is how a movement ended.
@@ -196,6 +205,8 @@ type outcome struct {
 	reason StopReason
 	ids    []int  // breakpoints that were hit
 	where  string // "main.handler main.go:12"
+	spot   spot
+	hit    *DataHit
 	err    error
 }
 
@@ -209,7 +220,7 @@ func (o outcome) gone() bool {
 // be, since as many are as the budget allows.
 func (r *request) settle(out outcome) bool {
 	r.e.mu.Lock()
-	if !r.e.mayFreeze() {
+	if !r.mayFreeze() {
 		r.session.tally.passed++
 		r.e.mu.Unlock()
 		r.session.output(fmt.Sprintf("%s passed %s without stopping: %d requests are stopped, the most that --max-frozen allows", r.name, out.where, r.e.cfg.MaxFrozen))
@@ -223,8 +234,13 @@ func (r *request) settle(out outcome) bool {
 	info := r.info
 	r.e.mu.Unlock()
 	r.stopped = true
+	r.recordStopped(out)
 	r.watchStall()
 	ev := Event{Kind: EventStopped, Request: info, Reason: out.reason, BreakpointIDs: out.ids}
+	ev.Hit = out.hit
+	if ev.Panic = r.panicked; ev.Panic != nil {
+		ev.Text = r.panicText
+	}
 	if out.err != nil {
 		ev.Text = out.err.Error()
 	}

@@ -10,16 +10,18 @@ import (
 	"github.com/go-delve/delve/pkg/proc"
 
 	"github.com/remotedbg/remotedbg/internal/access"
+	"github.com/remotedbg/remotedbg/internal/audit"
 )
 
 // Session is one IDE's view of an Engine: its breakpoints, its stops, its
 // requests. All methods may be called from any goroutine.
 type Session struct {
 	e           *Engine
-	who         access.Identity // for the audit; what it may do is judged by the front ends
+	id          int
+	log         *audit.Log // with who it is; what that one may do is judged by the front ends
 	queue       *queue
 	stopOnEntry atomic.Bool
-	armed       atomic.Pointer[[]uint64] // addresses of the verified breakpoints, see addresses
+	armed       atomic.Pointer[ready]
 
 	toldMoved atomic.Bool // see tellMoved
 
@@ -46,9 +48,11 @@ func (e *Engine) NewSession(who access.Identity) (*Session, error) {
 	case len(e.sessions) >= maxSessions:
 		return nil, ErrBusy
 	}
-	s := &Session{e: e, who: who, queue: newQueue()}
-	s.armed.Store(new([]uint64))
+	e.attached++
+	s := &Session{e: e, id: e.attached, queue: newQueue()}
+	s.armed.Store(new(ready))
 	e.sessions = append(e.sessions, s)
+	s.recordOpened(who)
 	return s, nil
 }
 
@@ -193,7 +197,8 @@ func (s *Session) Close() error {
 	}
 	s.closed, s.started = true, false
 	e.mu.Unlock()
-	e.releaseAll(s)
+	e.releaseAll(s, "its IDE has detached")
+	s.recordClosed()
 	e.mu.Lock()
 	e.sessions = slices.DeleteFunc(e.sessions, func(other *Session) bool { return other == s })
 	e.mu.Unlock()

@@ -5,6 +5,7 @@ package session
 import (
 	"cmp"
 	"debug/buildinfo"
+	"debug/dwarf"
 	"errors"
 	"fmt"
 	"path"
@@ -21,6 +22,7 @@ import (
 type textMap struct {
 	start, end []uint64
 	class      []textClass
+	names      []string    // the functions'
 	inlined    [][2]uint64 // where functions that must not be frozen in are inlined, sorted
 }
 
@@ -52,6 +54,14 @@ func (m *textMap) bounds(pc uint64) [2]uint64 {
 func (m *textMap) is(pc uint64, c textClass) bool {
 	i := m.find(pc)
 	return i >= 0 && m.class[i] == c
+}
+
+// name is the function at pc; empty if there is none.
+func (m *textMap) name(pc uint64) string {
+	if i := m.find(pc); i >= 0 {
+		return m.names[i]
+	}
+	return ""
 }
 
 func (m *textMap) user(pc uint64) bool    { return m.is(pc, classUser) }
@@ -98,18 +108,33 @@ func loadSymbols(img *board.Image) (*proc.BinaryInfo, *textMap, error) {
 		m.start, m.end = append(m.start, fn.Entry), append(m.end, fn.End)
 		pkg := fn.PackageName()
 		class := classify(pkg, info.Main.Path)
-		if class != classRuntime && assembly[path.Base(pkg)] {
+		if class != classRuntime && assembly[path.Base(pkg)] && !strings.ContainsAny(fn.Name[len(pkg):], "([") {
 			if file, _ := bi.EntryLineForFunc(fn); strings.HasSuffix(file, ".s") {
 				class = classPinned
 			}
 		}
-		m.class = append(m.class, class)
+		m.class, m.names = append(m.class, class), append(m.names, fn.Name)
 	}
 	m.inlined = inlinedPinned(bi)
 	if len(m.start) == 0 {
 		return nil, nil, errors.New("no function has an address")
 	}
 	return bi, m, nil
+}
+
+// readLayout gives img the types that Delve has read already.
+func readLayout(img *board.Image, bi *proc.BinaryInfo) error {
+	rd := bi.Images[0].DwarfReader()
+	if rd == nil {
+		return fmt.Errorf("%w: its debug information cannot be read", board.ErrStripped)
+	}
+	return img.ReadLayout(rd.Reader, func(name string) (dwarf.Offset, bool) {
+		t, err := bi.FindType(name)
+		if err != nil {
+			return 0, false
+		}
+		return t.Common().Offset, true
+	})
 }
 
 // assemblyFolders gives the last elements of the folders that have assembly

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+
+	"github.com/remotedbg/remotedbg/internal/audit"
 )
 
 // Rule is one allow rule: requests whose client address lies in Prefix and
@@ -25,10 +27,12 @@ type Config struct {
 	Token bool          // only requests that carry a token of this Engine, too; see Engine.Token
 	For   time.Duration // finite; the engine ends by itself after it
 	Log   func(string)  // progress, one line each, may be nil; called from any goroutine
+	Audit *audit.Log    // of what happens to requests, may be nil; the caller closes it after the Engine
 
 	// Budgets; 0 means the default.
 	MaxHold    time.Duration // how long a request is frozen at one stop
-	MaxFrozen  int           // how many are frozen at the same time; further matches pass
+	MaxFrozen  int           // how many are frozen at the same time, with their goroutines; further matches pass
+	NoFollow   bool          // goroutines of requests run untouched
 	StallGuard int           // how many more waiting goroutines thaw a request; StallGuardOff: none do
 
 	// Beat is the sign of life for a watchdog, may be nil. It is called every
@@ -52,16 +56,26 @@ type Request struct {
 	Client netip.Addr
 	Since  time.Time
 	Frozen bool // stopped and open to Inspect; otherwise it runs
+
+	// Of a goroutine that a request started, which is debugged as a request of
+	// its own that says the same of itself but for this.
+	Root RequestID // the request that it belongs to; 0: it is one
+	Func string    // what it runs: "main.fanOut.func1"
 }
 
 // Name is the request as a person reads it: "GET /orders/7 from 203.0.113.7", or
-// "GET /orders/{id} (/orders/7) from 203.0.113.7".
+// "GET /orders/{id} (/orders/7) from 203.0.113.7". A goroutine of it is "go
+// main.fanOut.func1 of GET /orders/7 from 203.0.113.7".
 func (r Request) Name() string {
 	what := r.Path
 	if r.Route != "" && r.Route != r.Path {
 		what = r.Route + " (" + r.Path + ")"
 	}
-	return r.Method + " " + what + " from " + r.Client.String()
+	what = r.Method + " " + what + " from " + r.Client.String()
+	if r.Root != 0 {
+		return "go " + r.Func + " of " + what
+	}
+	return what
 }
 
 // When says when a request stops at a breakpoint that it reaches.
@@ -106,6 +120,8 @@ const (
 	StopStep       StopReason = "step"
 	StopEntry      StopReason = "entry"
 	StopPause      StopReason = "pause"
+	StopData       StopReason = "data breakpoint"
+	StopException  StopReason = "exception"
 )
 
 // EventKind tells the events of a Session apart.
@@ -130,7 +146,10 @@ type Event struct {
 	BreakpointIDs []int
 	Breakpoint    Breakpoint
 	Text          string
-	Guard         bool // an EventContinued by the stall guard
+	Hit           *DataHit // of an EventStopped for StopData
+	Guard         bool     // an EventContinued by the stall guard
+
+	Panic *PanicStop // of a stop at a panic
 }
 
 // Errors that a front end tells apart.

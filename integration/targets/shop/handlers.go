@@ -31,12 +31,14 @@ func newMux(g *gate.Gate, s *service) *http.ServeMux {
 	mux.HandleFunc("GET /steps", a.steps)
 	mux.HandleFunc("GET /recursive", a.recursive)
 	mux.HandleFunc("GET /spin", a.spin)
+	mux.HandleFunc("GET /fan", fanOut)
 	registerCalls(mux)
 	registerLocked(mux)
 	registerDrawer(mux)
 	registerEnds(mux)
 	registerWatched(mux)
 	registerValues(mux)
+	registerMemory(mux)
 	return mux
 }
 

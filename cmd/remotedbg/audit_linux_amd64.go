@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/remotedbg/remotedbg/internal/audit"
+)
+
+// auditFolder is below the state directory, or below /var/log for root.
+const auditFolder = "remotedbg"
+
+// openAudit opens what --audit names, or the default file. Without an audit nothing
+// is debugged: what nobody has written down cannot be looked up later.
+func openAudit(o attachOptions, progress *progress) (*audit.Log, error) {
+	// A limit on the size of files (ulimit -f) is to be an error of write(2), as a
+	// full disk is, and not the end of the agent (setrlimit(2), RLIMIT_FSIZE).
+	signal.Ignore(unix.SIGXFSZ)
+	to, err := auditTarget(o.rights.audit, os.Geteuid(), os.Getenv)
+	if err == nil {
+		var log *audit.Log
+		log, err = audit.Open(audit.Config{
+			To:     to,
+			Common: []slog.Attr{slog.Int("agent", os.Getpid())},
+			Log:    progress.log,
+		})
+		if err == nil {
+			progress.log("audit: " + log.String())
+			return log, nil
+		}
+	}
+	return nil, failure{
+		err:  fmt.Errorf("open the audit: %w", err),
+		hint: "--audit PATH names another file, --audit syslog and --audit journald hand the lines on",
+	}
+}
+
+// auditTarget is asked for, or the default file, whose folder it makes. Like systemd
+// and the XDG base directory specification, state of a person is below the home and
+// that of the system's own daemons below /var.
+func auditTarget(asked string, uid int, env func(string) string) (string, error) {
+	if asked != "" {
+		return asked, nil
+	}
+	dir := "/var/log"
+	if uid != 0 {
+		dir = env("XDG_STATE_HOME")
+		if home := env("HOME"); !filepath.IsAbs(dir) && filepath.IsAbs(home) {
+			dir = filepath.Join(home, ".local", "state")
+		}
+		if !filepath.IsAbs(dir) {
+			return "", fmt.Errorf("neither XDG_STATE_HOME nor HOME says where: %w", fs.ErrNotExist)
+		}
+	}
+	dir = filepath.Join(dir, auditFolder)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "audit.log"), nil
+}
+
+// recordStart writes down that an agent begins, and how it was told to.
+func recordStart(log *audit.Log, o attachOptions, target *process, listen fmt.Stringer) {
+	_ = log.Record(audit.AgentStarted,
+		slog.Int("pid", target.pid), slog.String("name", target.name), slog.String("version", agentVersion()),
+		slog.String("role", o.rights.role.String()), slog.String("listen", listen.String()),
+		slog.String("for", o.duration.Round(time.Second).String()), slog.Int("uid", os.Geteuid()))
+}

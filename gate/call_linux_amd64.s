@@ -1,0 +1,34 @@
+#include "go_asm.h"
+#include "funcdata.h"
+#include "textflag.h"
+
+// trap stops for the agent. It is a function of its own so that pad knows a
+// signal of it by RIP, which the agent never sets to anything else: trap+1. The
+// agent also sends a thread to another function by having this RET return to it.
+TEXT ·trap(SB), NOSPLIT|NOFRAME, $0-0
+	BYTE $0xcc
+	RET
+
+// func callFrame(why uintptr, kept *[numKept]unsafe.Pointer, value any)
+//
+// Called functions use the internal ABI: arguments in AX BX CX DI SI R8 R9 R10
+// R11 and X0 to X14, and from 0(SP) up; DX: the closure; R14 and X15 are as the
+// caller, Go code, left them. They keep none of the others.
+TEXT ·callFrame(SB), 0, $2048-32
+	NO_LOCAL_POINTERS
+	MOVQ why+0(FP), R12
+	MOVQ value_type+16(FP), AX
+	MOVQ value_data+24(FP), BX
+
+again:
+	MOVQ kept+8(FP), DX
+	XORL R13, R13 // if no agent takes the trap: no call
+	CALL ·trap(SB)
+	TESTQ R13, R13
+	JEQ  over
+	CALL R13
+	MOVQ $const_callReturned, R12
+	JMP  again
+
+over:
+	RET

@@ -1,0 +1,82 @@
+package audit
+
+import (
+	"log/slog"
+
+	"github.com/remotedbg/remotedbg/internal/access"
+)
+
+// The events. docs/audit.md has a line of each, which a test compares.
+const (
+	AgentStarted = "agent.started"
+	AgentArmed   = "agent.armed"
+	AgentEnded   = "agent.ended"
+
+	ConnectionAccepted = "connection.accepted"
+	ConnectionRefused  = "connection.refused"
+	ConnectionClosed   = "connection.closed"
+	ConnectionInvited  = "connection.invited"
+	Attack             = "attack"
+
+	SessionOpened = "session.opened"
+	SessionClosed = "session.closed"
+
+	RequestTaken    = "request.taken"
+	RequestStopped  = "request.stopped"
+	RequestThawed   = "request.thawed"
+	RequestReleased = "request.released"
+
+	Command = "command"
+	Refused = "refused" // a command, for a reason of its own or for its role
+
+	Lost = "audit.lost"
+)
+
+// Kind is what there is to know of an event.
+type Kind struct {
+	Event  string
+	Means  string
+	Fields []string // that may be on its line, besides time, event, seq and agent
+}
+
+var who = []string{"who", "proof", "uid", "from", "role"}
+
+func with(base []string, more ...string) []string { return append(base[:len(base):len(base)], more...) }
+
+// Events is every event, in the order of docs/audit.md. It must not be changed.
+var Events = []Kind{
+	{AgentStarted, "the agent has begun; nothing is armed yet", []string{"pid", "name", "version", "role", "listen", "for", "uid"}},
+	{AgentArmed, "the gate offers matching requests from now on", []string{"pid", "rules", "until"}},
+	{AgentEnded, "the agent has let go of everything and disarmed the gate", []string{"pid", "reason"}},
+
+	{ConnectionAccepted, "somebody has connected, proved who it is, and speaks a protocol of ours", with(who, "listener", "protocol")},
+	{ConnectionClosed, "that connection has ended; `after` is how long it was open", with(who, "listener", "protocol", "after", "reason")},
+	{ConnectionRefused, "somebody was turned away before it could say anything to the debugger", with(who, "listener", "reason", "suppressed")},
+	{ConnectionInvited, "an invitation was used, and a certificate given for it", with(who, "listener", "invitation", "name")},
+	{Attack, "first bytes that no debugger's client sends", with(who, "listener", "kind", "host", "origin", "reason", "suppressed")},
+
+	{SessionOpened, "an IDE has attached", with(who, "session")},
+	{SessionClosed, "it has detached, and all its requests go on", with(who, "session", "reason")},
+
+	{RequestTaken, "a request that matched a rule is being debugged for this session", with(who, "session", "request", "rule", "client", "method", "path", "route", "root", "function")},
+	{RequestStopped, "it is frozen", with(who, "session", "request", "file", "line", "function", "reason", "breakpoints")},
+	{RequestThawed, "it goes on, as it was told to or because nobody may hold it any longer", with(who, "session", "request", "reason", "frozen_ms")},
+	{RequestReleased, "it is debugged no longer; all its time frozen", with(who, "session", "request", "reason", "frozen_ms", "stops")},
+
+	{Command, "somebody asks for something; written before it is done, and synced if it changes the service", with(who, "session", "protocol", "request", "command", "mutates", "arguments")},
+	{Refused, "a command was refused for what it is or for who asks", with(who, "session", "protocol", "request", "command", "needs", "arguments", "reason")},
+
+	{Lost, "lines before this one could not be written", []string{"lines", "since", "reason"}},
+}
+
+// Who is an identity as every line has it.
+func Who(i access.Identity) []slog.Attr {
+	attrs := []slog.Attr{
+		slog.String("who", i.Name), slog.String("proof", string(i.Proof)),
+		slog.String("from", i.From), slog.String("role", i.Role.String()),
+	}
+	if i.Proof == access.ProofUID {
+		attrs = append(attrs, slog.Int("uid", i.UID))
+	}
+	return attrs
+}

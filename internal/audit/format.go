@@ -1,0 +1,94 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Limits of a line: all of it is in the hands of whoever sends requests.
+const (
+	maxLine   = 32 << 10 // bytes of a line
+	maxText   = 1 << 10  // bytes of one text in it
+	shortText = 96       // the same in a line that would be too long otherwise
+)
+
+// format makes a line. One that would be too long is made again of short texts: it
+// must still say who did what.
+func (w *writer) format(now time.Time, seq uint64, event string, common, attrs []slog.Attr) []byte {
+	text := w.encode(now, seq, event, common, attrs, cleaner{w.cfg.Scrub, w.cfg.Hide, maxText})
+	if whole := len(text); whole > maxLine {
+		attrs = append(attrs[:len(attrs):len(attrs)], slog.Int("cut_from", whole))
+		text = w.encode(now, seq, event, common, attrs, cleaner{w.cfg.Scrub, w.cfg.Hide, shortText})
+	}
+	return text
+}
+
+func (w *writer) encode(now time.Time, seq uint64, event string, common, attrs []slog.Attr, c cleaner) []byte {
+	var buf bytes.Buffer
+	h := slog.NewJSONHandler(&buf, &slog.HandlerOptions{ReplaceAttr: rename})
+	r := slog.NewRecord(now, slog.LevelInfo, event, 0)
+	if seq > 0 {
+		r.AddAttrs(slog.Uint64("seq", seq))
+	}
+	for _, list := range [][]slog.Attr{common, attrs} {
+		for _, a := range list {
+			if a.Key != "" {
+				r.AddAttrs(c.attr(a))
+			}
+		}
+	}
+	_ = h.Handle(context.Background(), r) // a bytes.Buffer takes everything
+	return printable(buf.Bytes())
+}
+
+// rename gives slog's own keys the names of this log; levels mean nothing here.
+func rename(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) > 0 {
+		return a
+	}
+	switch a.Key {
+	case slog.LevelKey:
+		return slog.Attr{}
+	case slog.MessageKey:
+		a.Key = "event"
+	case slog.TimeKey:
+		a.Value = timeValue(a.Value.Time())
+	}
+	return a
+}
+
+func timeValue(t time.Time) slog.Value {
+	return slog.StringValue(t.UTC().Format("2006-01-02T15:04:05.000000Z"))
+}
+
+// printable escapes what JSON may hold as it is but a terminal or a person may
+// misread: C1 controls, bidirectional overrides, zero width characters. Outside of
+// its strings JSON is ASCII, so every such rune is in one.
+func printable(line []byte) []byte {
+	if !bytes.ContainsFunc(line, unprintable) {
+		return line
+	}
+	out := make([]byte, 0, len(line)+64)
+	for len(line) > 0 {
+		r, n := utf8.DecodeRune(line)
+		switch {
+		case !unprintable(r):
+			out = append(out, line[:n]...)
+		case r > 0xffff:
+			hi, lo := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		line = line[n:]
+	}
+	return out
+}
+
+func unprintable(r rune) bool { return r >= 0x7f && !unicode.IsPrint(r) }

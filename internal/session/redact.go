@@ -1,0 +1,136 @@
+//go:build linux && amd64
+
+package session
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-delve/delve/pkg/proc"
+
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
+)
+
+// How long secrets are looked for. Nothing of the service waits for it but the
+// request that is frozen.
+var (
+	// atStop is at the first look at a stop.
+	atStop = taint.Budget{Frames: 64, Time: 12 * time.Millisecond}
+	// passing is where a request may not stop at all: before a condition is judged
+	// for the first time, and at log points.
+	passing = taint.Budget{Frames: 8, Time: 3 * time.Millisecond}
+)
+
+// forgetful is the brain lock for the back end of one target: when a request goes
+// on or has stopped, what was read of its memory is stale.
+type forgetful struct {
+	sync.Locker
+	mem *taint.Memory
+}
+
+func (f forgetful) Lock() {
+	f.Locker.Lock()
+	f.mem.Forget()
+}
+
+func (f forgetful) Unlock() {
+	f.mem.Forget()
+	f.Locker.Unlock()
+}
+
+// LiftRedaction takes the rules of redaction away from the session. Fields with
+// the struct tag stay hidden. To be called before Start.
+func (s *Session) LiftRedaction() {
+	s.e.brain.Lock()
+	defer s.e.brain.Unlock()
+	s.guard.Store(s.guard.Load().Lifted())
+}
+
+// Guard is what hides secrets from the session's client. Never nil but in an
+// Engine that was told so.
+func (s *Session) Guard() *taint.Guard { return s.guard.Load() }
+
+// Clean is a text for the operator's eyes: log and audit.
+func (e *Engine) Clean(text string) string { return e.guard.Text(text) }
+
+// prepareRedaction learns what is the same at each stop.
+func (e *Engine) prepareRedaction(t target) {
+	t.mem.Use(e.guard)
+	defer t.mem.Use(nil)
+	began := time.Now()
+	if err := e.guard.Load(t.group.Selected, t.mem); err != nil {
+		e.cfg.Log(fmt.Sprintf("redaction: struct tags and package variables: %v", err))
+	}
+	e.cfg.Log(fmt.Sprintf("redaction prepared in %v", time.Since(began).Round(time.Millisecond)))
+}
+
+// look makes the memory of the request's target fit for its session's eyes.
+// Called under the brain lock, while it is frozen.
+func (r *request) look() {
+	r.mem.Forget()
+	g := r.session.Guard()
+	r.mem.Use(g)
+	if r.searched {
+		return
+	}
+	r.searched = true
+	r.search(atStop)
+}
+
+// search finds the secrets that are near.
+func (r *request) search(b taint.Budget) {
+	g := r.session.Guard()
+	if g == nil {
+		return
+	}
+	r.mem.Use(g)
+	if err := g.Collect(r.group.Selected, r.mem, b); err != nil {
+		r.e.cfg.Log(fmt.Sprintf("request %d: redaction: %v", r.id, err))
+	}
+}
+
+// searchFirst is search for a request whose breakpoints have conditions, before
+// they are judged.
+func (r *request) searchFirst() {
+	if r.session.Guard() == nil {
+		return
+	}
+	for _, b := range r.session.verified() {
+		if b.asked.Condition != "" || b.asked.passing() {
+			r.search(passing)
+			return
+		}
+	}
+}
+
+// mayAsk refuses a condition that would tell of a secret: whether a request stops
+// is an answer. Nothing was shown that it could make a pointer to.
+func (s *Session) mayAsk(what, expr string) error {
+	if expr == "" {
+		return nil
+	}
+	g := s.Guard()
+	secret, err := g.CheckText(expr)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s %q: %w", what, expr, err)
+	case secret:
+		return fmt.Errorf("%s %q: %w", what, expr, taint.ErrRedacted)
+	}
+	return nil
+}
+
+// evaluate is scope.EvalExpression for the session's client; redacted says that
+// the value is a secret.
+func (s *Session) evaluate(scope *proc.EvalScope, expr string, cfg proc.LoadConfig) (v *proc.Variable, redacted bool, err error) {
+	g := s.Guard()
+	if secret, err := g.Check(scope, expr, nil); secret || err != nil {
+		return nil, secret, err
+	}
+	v, err = scope.EvalExpression(expr, cfg)
+	if err == nil && g.Type(v.DwarfType) {
+		return nil, true, nil
+	}
+	return v, false, err
+}

@@ -56,10 +56,10 @@ func assign(args, results []godwarf.Type) (frame, error) {
 			case ok:
 				p.regs = regs
 				if i == 0 {
-					spill = align(spill, t.Align()) + t.Size()
+					spill = align(spill, alignOf(t)) + t.Size()
 				}
 			default:
-				f.stack = align(f.stack, t.Align())
+				f.stack = align(f.stack, alignOf(t))
 				p.stack = f.stack
 				f.stack += t.Size()
 			}
@@ -94,6 +94,15 @@ func take(parts []part, ints, floats *int) (regs []int, ok bool) {
 	}
 	*ints, *floats = i, f
 	return regs, true
+}
+
+// alignOf is the type's alignment: godwarf takes a complex number for one big
+// word.
+func alignOf(t godwarf.Type) int64 {
+	if c, ok := godwarf.ResolveTypedef(t).(*godwarf.ComplexType); ok {
+		return c.Size() / 2
+	}
+	return min(t.Align(), 8)
 }
 
 func align(n, to int64) int64 {

@@ -179,6 +179,12 @@ func (t *Thread) runTo(rearm func(), judge func(Regs) verdict) (Cause, uint64, e
 			if t.judgeHits(hits, ours) {
 				return CauseWatch, regs.Rip, nil
 			}
+			if ours && regs.Rip == t.proc.Births.NewProc {
+				if pause, err := t.birth(regs, rearm); pause || err != nil {
+					return CausePause, 0, err
+				}
+				continue
+			}
 			switch v := judge(regs); {
 			case ours && v == arrived:
 				return 0, 0, nil
@@ -265,6 +271,13 @@ func (t *Thread) advanceWithin() (Cause, uint64, error) {
 		}
 		if len(t.hits) > 0 {
 			return CauseWatch, callee.regs.Rip, nil
+		}
+		if callee.ret != 0 && callee.regs.Rip == t.proc.Births.NewProc {
+			if again, err := t.adopt(callee.regs); err != nil {
+				return 0, 0, err
+			} else if again {
+				continue
+			}
 		}
 		recursion := callee.ret != 0 && callee.regs.Rip == t.plan.Within[0]
 		if slices.Contains(t.plan.Stops, callee.regs.Rip) || !recursion && t.wanted(callee.regs.Rip) {

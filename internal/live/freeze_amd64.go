@@ -76,53 +76,62 @@ func (t *Thread) freeze() (st *State, why string, err error) {
 	return nil, why, nil
 }
 
-// inject tries the call once, at the current instruction.
+// inject tries the call of the wait function once, at the current instruction.
 //
 // State before: ptrace-stop in user code. State after: as freeze, or unchanged
 // if st is nil.
 func (t *Thread) inject(regs Regs) (st *State, why string, err error) {
+	st, at, why, err := t.openCall(regs)
+	if err != nil || st == nil {
+		return nil, why, err
+	}
+	return st, "", t.enterPark(at)
+}
+
+// openCall leads the thread from regs to where the protocol has it make a call,
+// with registers at; unchanged if st is nil. Either way it is in a ptrace-stop.
+func (t *Thread) openCall(regs Regs) (st *State, at Regs, why string, err error) {
 	g, err := t.goroutineOn(regs)
 	if err != nil {
-		return nil, err.Error(), nil
+		return nil, at, err.Error(), nil
 	}
 	if why, err := t.parkable(g); why != "" || err != nil {
-		return nil, why, err
+		return nil, at, why, err
 	}
 	regs.Eflags &^= flagRF | flagTF // RF: set by the kernel at a breakpoint; what it says is over
 	xs, err := getXState(t.tid)
 	if err != nil {
-		return nil, "", t.lost(err)
+		return nil, at, "", t.lost(err)
 	}
 	if err := t.slot.Journal(regs.Rip, regs.Eflags, xs); err != nil {
-		return nil, err.Error(), nil
+		return nil, at, err.Error(), nil
 	}
 	// Protocol steps 2 to 5: push PC; frame size 0 at SP-16 after the push.
 	in := regs
 	in.Rsp -= 8
 	if err := errors.Join(t.proc.Mem.PutUint64(in.Rsp-16, 0), t.proc.Mem.PutUint64(in.Rsp, regs.Rip)); err != nil {
-		return nil, "", err
+		return nil, at, "", err
 	}
 	jump(&in, t.proc.DebugCall[0])
 	in.Eflags &^= flagTF | flagDF
 	if err := setRegs(t.tid, in); err != nil {
-		return nil, "", t.lost(err)
+		return nil, at, "", t.lost(err)
 	}
-	at, err := t.callStop()
-	if err != nil {
-		return nil, "", err
+	if at, err = t.callStop(); err != nil {
+		return nil, at, "", err
 	}
 	st = &State{Regs: regs, XState: xs, G: g}
 	switch at.R12 {
 	case callReady:
-		return st, "", t.enterPark(at)
+		return st, at, "", nil
 	case callRefused:
 		why = t.refusal(at)
 		if at, err = t.callStop(); err != nil {
-			return nil, "", err
+			return nil, at, "", err
 		}
-		return nil, why, t.home(st, at)
+		return nil, at, why, t.home(st, at)
 	}
-	return nil, "", fmt.Errorf("debug call protocol: R12 is %d at the first stop", at.R12)
+	return nil, at, "", fmt.Errorf("debug call protocol: R12 is %d at the first stop", at.R12)
 }
 
 // goroutineOn finds the goroutine that regs run, and refuses where that is not

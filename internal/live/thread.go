@@ -34,6 +34,8 @@ type Process struct {
 	// Detours are addresses in the runtime that plans may have among their
 	// Stops though no request can be frozen there, and how to go on from them.
 	Detours map[uint64]Detour
+	// Births has the goroutines of requests taken along.
+	Births Births
 }
 
 // Runtime holds offsets in the structures of the Go runtime of the process
@@ -125,6 +127,9 @@ type Frozen struct {
 	// Unarmed are those of Plan.Stops that could not be watched during some
 	// part of the way, since the hardware holds four.
 	Unarmed []uint64
+	// Unfollowed: during some part of the way the hardware had no room left to
+	// notice the goroutines that the request starts.
+	Unfollowed bool
 	// Hits are those of Plan.Watches, in order. With another Cause than
 	// CauseWatch they were on the way from the stop to where the thread could
 	// be frozen.
@@ -174,13 +179,15 @@ type Thread struct {
 	hits    []Hit // not reported yet
 	// passHits: a hit is no reason to stop a thread that is on its way to
 	// where it can be frozen.
-	passHits bool
-	last     Cause // why it was frozen last
-	plan     Plan
-	resumed  int             // the request that resumed it last: PTRACE_CONT or PTRACE_SINGLESTEP
-	unarmed  map[uint64]bool // of the running plan
-	g        uint64          // the request's runtime.g, 0 until seen
-	calls    calling         // of a frozen request
+	passHits   bool
+	last       Cause // why it was frozen last
+	plan       Plan
+	resumed    int             // the request that resumed it last: PTRACE_CONT or PTRACE_SINGLESTEP
+	unarmed    map[uint64]bool // of the running plan
+	unfollowed bool            // see Frozen
+	adopted    uint64          // the function that adopt has put in front of runtime.newproc; 0: none
+	g          uint64          // the request's runtime.g, 0 until seen
+	calls      calling         // of a frozen request
 }
 
 // mail is what other goroutines ask of the tracing goroutine.

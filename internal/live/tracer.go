@@ -69,6 +69,13 @@ func (t *Thread) arm(addrs []uint64) {
 	if room := HardwareSlots - len(t.watches); len(addrs) > room {
 		addrs, left = addrs[:room], addrs[room:]
 	}
+	if t.proc.Births.NewProc != 0 {
+		if len(addrs)+len(t.watches) < HardwareSlots {
+			addrs = append(slices.Clip(addrs), t.proc.Births.NewProc)
+		} else {
+			t.unfollowed = true
+		}
+	}
 	// The kernel refuses when somebody else uses debug registers, or when we
 	// are out of descriptors.
 	refused, why := t.bps.set(addrs)
@@ -125,8 +132,8 @@ func (t *Thread) follow() error {
 			t.report(Event{Passed: &Passed{Cause: cause, Addr: addr, G: t.g, Why: why}})
 			continue
 		}
-		t.report(Event{Frozen: &Frozen{Cause: cause, Addr: addr, State: *st, Unarmed: slices.Collect(maps.Keys(t.unarmed)), Hits: hits}})
-		t.unarmed = nil
+		t.report(Event{Frozen: &Frozen{Cause: cause, Addr: addr, State: *st, Unarmed: slices.Collect(maps.Keys(t.unarmed)), Unfollowed: t.unfollowed, Hits: hits}})
+		t.unarmed, t.unfollowed = nil, false
 		release, err := t.hold()
 		if err != nil {
 			return err

@@ -141,6 +141,18 @@ func harmless(call *ast.CallExpr) bool {
 	return false
 }
 
+// MakesPointer tells by its form a conversion to a pointer, or to what may be one.
+func MakesPointer(call *ast.CallExpr) bool {
+	switch f := removeParens(call.Fun).(type) {
+	case *ast.StarExpr, *ast.BasicLit, *ast.FuncType, *ast.ChanType, *ast.MapType, *ast.InterfaceType, *ast.StructType:
+		return true
+	case *ast.SelectorExpr:
+		x, ok := f.X.(*ast.Ident)
+		return ok && x.Name == "unsafe"
+	}
+	return false
+}
+
 // isRegister tells registers of amd64 that carry data, as Delve names them.
 func isRegister(name string) bool {
 	name = strings.ToLower(strings.TrimLeft(name, "_$"))

@@ -16,6 +16,7 @@ import (
 	"github.com/remotedbg/remotedbg/internal/board"
 	"github.com/remotedbg/remotedbg/internal/live"
 	"github.com/remotedbg/remotedbg/internal/recovery"
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 	"github.com/remotedbg/remotedbg/internal/stall"
 	"github.com/remotedbg/remotedbg/internal/vmem"
 )
@@ -54,12 +55,16 @@ type Engine struct {
 	sessions []*Session // in the order in which they attached
 	requests map[RequestID]*request
 	kin      kin
+	born     chan struct{} // a request has started a goroutine, which will be offered
 	lastID   RequestID
 	attached int           // sessions so far
 	stopped  time.Duration // of the threads of requests that are gone, in ptrace-stops
 	changed  chan struct{} // closed and replaced when a request has gone
 
 	processGone atomic.Bool
+
+	hidden taint.Shared // secrets that are known
+	guard  *taint.Guard // of sessions that nothing was lifted for
 
 	tokenKey board.TokenKey // zero: requests need no token
 
@@ -77,12 +82,17 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		cfg.Beat = func() {}
 	}
 	e := &Engine{
-		cfg: cfg, mem: vmem.Process{PID: cfg.PID},
+		mem:      vmem.Process{PID: cfg.PID},
 		requests: make(map[RequestID]*request),
 		kin:      make(kin),
+		born:     make(chan struct{}, 1),
 		changed:  make(chan struct{}),
 		stop:     make(chan struct{}), done: make(chan struct{}),
 	}
+	e.guard = taint.NewGuard(cfg.Redact, &e.hidden)
+	log := cfg.Log
+	cfg.Log = func(line string) { log(e.guard.Text(line)) }
+	e.cfg = cfg
 	if err := e.open(ctx); err != nil {
 		if e.idle != nil {
 			e.idle()
@@ -173,6 +183,7 @@ func (e *Engine) prepare() error {
 		return err
 	}
 	e.spare = append(e.spare, t)
+	e.prepareRedaction(t)
 	gOffset, err := e.bi.GStructOffset(e.mem)
 	if err != nil {
 		return err
@@ -182,11 +193,14 @@ func (e *Engine) prepare() error {
 		DebugCall: [2]uint64{e.img.DebugCall.Start, e.img.DebugCall.End},
 		CallFrame: [2]uint64{e.img.DebugCall32.Start, e.img.DebugCall32.End},
 		Park:      e.img.Park.Start,
+		Calls:     e.img.Calls.Start,
+		Trap:      e.img.Trap.Start,
 		GOffset:   gOffset,
 		Offsets:   live.Runtime(e.img.Runtime),
 		Func:      e.text.bounds,
 		NoFreeze:  e.text.noFreeze,
 		Detours:   panicDetours(e.bi, e.mem),
+		Births:    e.births(),
 	}
 	if e.goroutines, err = stall.NewReader(e.mem, e.img.Goroutines); err != nil {
 		e.cfg.Log(fmt.Sprintf("the stall guard sees others' requests only, not what goroutines wait for: %v", err))

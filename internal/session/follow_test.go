@@ -16,7 +16,7 @@ import (
 func TestFollow(t *testing.T) {
 	r := newRig(t, "-gc", "50ms")
 	r.open(t, 10*time.Minute)
-	for _, how := range []string{"gate", "worker"} {
+	for _, how := range []string{"gate", "go", "worker", "chain"} {
 		t.Run(how, func(t *testing.T) { r.fanOut(t, how) })
 		if t.Failed() {
 			break
@@ -40,7 +40,7 @@ func (r *rig) fanOut(t *testing.T, how string) {
 	for !settled() {
 		switch ev := r.next(t); ev.Kind {
 		case session.EventStarted:
-			if ev.Request.Root != root.ID || !strings.HasPrefix(ev.Request.Name(), "go main.fanOut.func") || ev.Request.Path != root.Path {
+			if ev.Request.Root != root.ID || !strings.HasPrefix(ev.Request.Name(), "go main.") || ev.Request.Path != root.Path {
 				t.Fatalf("started %+v", ev.Request)
 			}
 		case session.EventStopped:

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/remotedbg/remotedbg/internal/board"
+	"github.com/remotedbg/remotedbg/internal/live"
 )
 
 // kin is who the requests in the gate's slots are and were, so that a goroutine
@@ -24,8 +27,21 @@ type slotUse struct {
 
 type relative struct {
 	session *Session
-	info    Request // Root is never 0
+	info    Request       // Root is never 0
+	over    time.Duration // when it ended, on board.Now's clock; 0: it has not
 }
+
+// ended notes that what was debugged in a slot is over. Called under Engine.mu.
+func (k kin) ended(s board.Slot) {
+	if r, ok := k[slotUse{s.Index, s.Gen}]; ok {
+		r.over = board.Now()
+		k[slotUse{s.Index, s.Gen}] = r
+	}
+}
+
+// orphanGrace is for how long what a request has started is followed behind its
+// end. What lives longer works for others, as a pool of workers does.
+const orphanGrace = 10 * time.Second
 
 // maxKin bounds the requests that are remembered. A goroutine whose request is
 // forgotten runs untouched.
@@ -39,7 +55,7 @@ func (k kin) add(s board.Slot, ses *Session, info Request) {
 	if info.Root == 0 {
 		info.Root = info.ID
 	}
-	k[slotUse{s.Index, s.Gen}] = relative{ses, info}
+	k[slotUse{s.Index, s.Gen}] = relative{session: ses, info: info}
 }
 
 // forgetOldest makes room: half of them go.
@@ -77,7 +93,9 @@ func (e *Engine) whose(d board.Description) (*Session, Request, error) {
 // nil if none does any more.
 func (e *Engine) follower(from board.Starter) (*Session, Request) {
 	starter, known := e.kin[slotUse{from.Slot, from.Gen}]
-	if !known || e.cfg.NoFollow || !starter.session.started {
+	// Behind the end of its starter a goroutine may still be on its way to us.
+	late := known && starter.over != 0 && board.Now()-starter.over > orphanGrace
+	if !known || late || e.cfg.NoFollow || !starter.session.started {
 		return nil, Request{}
 	}
 	info := starter.info
@@ -97,4 +115,56 @@ func (r *request) mayFreeze() bool {
 		}
 	}
 	return frozen[root(r.info)] || len(frozen) < r.e.cfg.MaxFrozen
+}
+
+// births is how live takes along the goroutines that requests start; the zero
+// Births if it cannot: the gate is older, or nobody wants it.
+func (e *Engine) births() live.Births {
+	newproc, adopt := e.bi.LookupFunc()["runtime.newproc"], e.bi.LookupFunc()[gateAdopt]
+	if e.cfg.NoFollow || e.img.Trap.Start == 0 || len(newproc) == 0 || len(adopt) == 0 {
+		return live.Births{}
+	}
+	return live.Births{
+		NewProc: newproc[0].Entry, Adopt: adopt[0].Entry,
+		Follow: func(ret uint64) bool {
+			return e.text.user(ret-1) || slices.ContainsFunc(starters, func(s string) bool { return strings.HasSuffix(e.text.name(ret-1), s) })
+		},
+		Born: func() {
+			select {
+			case e.born <- struct{}{}:
+			default:
+			}
+		},
+	}
+}
+
+const gateAdopt = "github.com/remotedbg/remotedbg/gate.adopt"
+
+// starters are functions of libraries whose goroutines run what their callers
+// give them; as suffixes, since they may be vendored. What other libraries start
+// is their own business: connections, timers, and so on.
+var starters = []string{
+	"golang.org/x/sync/errgroup.(*Group).Go",
+	"golang.org/x/sync/errgroup.(*Group).TryGo",
+	"sync.(*WaitGroup).Go",
+	"net/http.(*timeoutHandler).ServeHTTP",
+}
+
+// releaseOrphans lets go of goroutines whose requests ended a while ago.
+func (e *Engine) releaseOrphans(now time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.requests {
+		if r.info.Root == 0 || e.requests[r.info.Root] != nil || r.state != requestRunning {
+			continue
+		}
+		if r.orphaned == 0 {
+			r.orphaned = now
+			continue
+		}
+		if now-r.orphaned > orphanGrace {
+			r.session.output(fmt.Sprintf("%s is not followed any more: its request ended %v ago", r.name, orphanGrace))
+			r.thread.Release()
+		}
+	}
 }

@@ -52,6 +52,9 @@ func (s *Session) setConditions(b *userBreakpoint) error {
 	if w.Condition == "" && w.HitCondition == "" {
 		return nil
 	}
+	if err := s.mayAsk("condition", w.Condition); err != nil {
+		return err
+	}
 	t, err := s.e.anyTarget()
 	if err != nil {
 		return err

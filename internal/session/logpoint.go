@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-delve/delve/pkg/proc"
 	"github.com/go-delve/delve/service/api"
+	"github.com/remotedbg/remotedbg/internal/redact"
 )
 
 // logMessage is the text of a log point: parts of text and of expressions, in
@@ -70,24 +71,28 @@ var logLoad = proc.LoadConfig{FollowPointers: true, MaxVariableRecurse: 1, MaxSt
 
 // render evaluates the message in a scope. What cannot be evaluated says so in
 // its place.
-func (m logMessage) render(scope *proc.EvalScope) string {
+func (m logMessage) render(s *Session, scope *proc.EvalScope) string {
 	var b strings.Builder
 	for _, part := range m {
 		if part.expr == "" {
 			b.WriteString(part.text)
 			continue
 		}
-		v, err := scope.EvalExpression(part.expr, logLoad)
+		v, redacted, err := s.evaluate(scope, part.expr, logLoad)
 		switch {
+		case redacted:
+			b.WriteString(redact.Mark)
 		case err != nil:
 			fmt.Fprintf(&b, "{%s: %v}", part.expr, err)
 		case v.Unreadable != nil:
 			fmt.Fprintf(&b, "{%s: %v}", part.expr, v.Unreadable)
 		default:
-			b.WriteString(api.ConvertVar(v).SinglelineString())
+			shown := api.ConvertVar(v)
+			s.Guard().API(shown, false)
+			b.WriteString(shown.SinglelineString())
 		}
 	}
-	return b.String()
+	return s.Guard().Text(b.String())
 }
 
 // atLogPoint finds the log point that the request stands at; nil if it stands
@@ -133,12 +138,13 @@ func (r *request) passLogPoints(err error) error {
 func (r *request) tell(b *userBreakpoint) {
 	t := r.group.Selected
 	text := ""
+	r.searchSometimes()
 	if b.asked.log == "" {
 		b.asked.place.Capture(r.id, t)
 	} else if scope, err := proc.ThreadScope(t, t.CurrentThread()); err != nil {
 		text = fmt.Sprintf("log point %d: %v", b.pub.ID, err)
 	} else {
-		text = b.log.render(scope)
+		text = b.log.render(r.session, scope)
 	}
 	r.e.mu.Lock()
 	info := r.info

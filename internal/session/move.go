@@ -26,6 +26,7 @@ func (r *request) begin(fr *live.Frozen) outcome {
 		return outcome{err: proc.ErrProcessDetached}
 	}
 	r.syncBreakpoints()
+	r.searchFirst()
 	switch {
 	case fr.Cause == live.CauseText:
 		return r.enterHandler()
@@ -40,6 +41,7 @@ func (r *request) begin(fr *live.Frozen) outcome {
 func (r *request) move(cmd command) outcome {
 	r.e.brain.Lock()
 	defer r.e.brain.Unlock()
+	r.searched = false
 	panicked := r.panicked
 	r.panicked = nil
 	if panicked != nil && !panicked.Recovered {

@@ -26,11 +26,13 @@ import (
 func (r *request) nothingRecovers(frames []proc.Stackframe) bool {
 	pending, err := r.pendingDefers(frames)
 	if err != nil {
+		r.session.output("XXX "+err.Error())
 		return false
 	}
 	c := recoverCheck{bi: r.e.bi, mem: r.e.mem, seen: make(map[uint64]bool)}
 	for _, pc := range pending {
 		if c.mayRecover(pc, 0) {
+			r.session.output(fmt.Sprintf("XXX %#x %v", pc, r.e.bi.PCToFunc(pc).Name))
 			return false
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-delve/delve/pkg/proc"
 	"github.com/remotedbg/remotedbg/internal/backend"
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 )
 
 // Reader looks at the service itself and not at one of its requests: package
@@ -17,6 +18,7 @@ import (
 type Reader struct {
 	s      *Session
 	target *proc.TargetGroup // made when it is needed first; guarded by Engine.brain
+	mem    *taint.Memory     // of target
 }
 
 // Reader makes one. It costs nothing until it is used.
@@ -36,13 +38,15 @@ func (r *Reader) Look(f func(t *proc.Target) error) error {
 		return ErrEnded
 	}
 	if r.target == nil {
-		grp, err := backend.New(e.backendConfig()).Target()
+		cfg, mem := e.maskedConfig()
+		grp, err := backend.New(cfg).Target()
 		if err != nil {
 			return fmt.Errorf("no Delve target: %w", err)
 		}
-		r.target = grp
+		r.target, r.mem = grp, mem
 	}
 	r.target.Selected.ClearCaches() // the service went on
+	r.look()
 	return f(r.target.Selected)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-delve/delve/pkg/proc"
 
+	"github.com/remotedbg/remotedbg/internal/backend"
 	"github.com/remotedbg/remotedbg/internal/redact/taint"
 )
 
@@ -39,6 +40,14 @@ func (f forgetful) Unlock() {
 	f.Locker.Unlock()
 }
 
+// maskedConfig is backendConfig for a target whose memory hides secrets.
+func (e *Engine) maskedConfig() (backend.Config, *taint.Memory) {
+	cfg := e.backendConfig()
+	mem := taint.NewMemory(e.mem)
+	cfg.Memory, cfg.Brain = mem, forgetful{&e.brain, mem}
+	return cfg, mem
+}
+
 // LiftRedaction takes the rules of redaction away from the session. Fields with
 // the struct tag stay hidden. To be called before Start.
 func (s *Session) LiftRedaction() {
@@ -51,7 +60,8 @@ func (s *Session) LiftRedaction() {
 // Engine that was told so.
 func (s *Session) Guard() *taint.Guard { return s.guard.Load() }
 
-// Clean is a text for the operator's eyes: log and audit.
+// Clean is a text for the operator's eyes without the service's secrets: a line of
+// a log or of the audit.
 func (e *Engine) Clean(text string) string { return e.guard.Text(text) }
 
 // prepareRedaction learns what is the same at each stop.
@@ -99,8 +109,20 @@ func (r *request) searchFirst() {
 	for _, b := range r.session.verified() {
 		if b.asked.Condition != "" || b.asked.passing() {
 			r.search(passing)
+			r.lastSearch = time.Now()
 			return
 		}
+	}
+}
+
+// searchEvery is how often a request that passes log points is searched again.
+const searchEvery = 100 * time.Millisecond
+
+// searchSometimes is search for a request that passes a log point.
+func (r *request) searchSometimes() {
+	if now := time.Now(); now.Sub(r.lastSearch) > searchEvery {
+		r.lastSearch = now
+		r.search(passing)
 	}
 }
 
@@ -111,7 +133,7 @@ func (s *Session) mayAsk(what, expr string) error {
 		return nil
 	}
 	g := s.Guard()
-	secret, err := g.CheckText(expr)
+	secret, err := g.CheckText(expr, func(name string) bool { return len(s.e.bi.PackageMap[name]) > 0 })
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s %q: %w", what, expr, err)
@@ -133,4 +155,15 @@ func (s *Session) evaluate(scope *proc.EvalScope, expr string, cfg proc.LoadConf
 		return nil, true, nil
 	}
 	return v, false, err
+}
+
+// look is request.look for what no request is stopped for. Called under the brain
+// lock.
+func (r *Reader) look() {
+	r.mem.Forget()
+	g := r.s.Guard()
+	r.mem.Use(g)
+	// Package variables have other values by now. That they cannot be read means
+	// that the service is gone.
+	_ = g.Collect(r.target.Selected, r.mem, taint.Budget{Time: passing.Time})
 }

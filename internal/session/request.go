@@ -11,6 +11,7 @@ import (
 	"github.com/remotedbg/remotedbg/internal/backend"
 	"github.com/remotedbg/remotedbg/internal/board"
 	"github.com/remotedbg/remotedbg/internal/live"
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 	"github.com/remotedbg/remotedbg/internal/stall"
 )
 
@@ -53,11 +54,17 @@ type request struct {
 	// Guarded by Engine.mu.
 	info     Request
 	state    requestState
-	frozenAt time.Time // when it was frozen last
-	told     bool      // its goroutine was looked at or has stopped, see tellWaiting
+	frozenAt time.Time     // when it was frozen last
+	orphaned time.Duration // when its request was found to have ended, on board.Now's clock; 0: it has not
+	told     bool          // its goroutine was looked at or has stopped, see tellWaiting
 
 	// Guarded by Engine.brain.
-	proc  *backend.Process // nil until the first stop
+	proc *backend.Process // nil until the first stop
+	mem  *taint.Memory    // of proc
+
+	searched   bool      // for secrets, at this stop
+	lastSearch time.Time // at a log point
+
 	group *proc.TargetGroup
 	pause pauseState
 
@@ -91,6 +98,7 @@ func (e *Engine) newRequest(s board.Slot, tid int) (*request, error) {
 	r := &request{e: e, session: ses, slot: s, cmds: make(chan command, 1)}
 	e.lastID++
 	info.ID, info.Since = e.lastID, time.Now()
+	info.Path = ses.Guard().Text(info.Path)
 	r.info = info
 	e.kin.add(s, ses, info)
 	r.id, r.root, r.name = r.info.ID, r.info.root(), r.info.Name()
@@ -192,6 +200,7 @@ func (r *request) finish() {
 		r.id, time.Since(info.Since).Round(time.Millisecond), stopped.Round(10*time.Microsecond), r.name))
 	e.mu.Lock()
 	e.stopped += stopped
+	e.kin.ended(r.slot)
 	delete(e.requests, r.id)
 	close(e.changed)
 	e.changed = make(chan struct{})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/audit"
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 )
 
 // Session is one IDE's view of an Engine: its breakpoints, its stops, its
@@ -23,6 +24,7 @@ type Session struct {
 	stopOnEntry atomic.Bool
 	armed       atomic.Pointer[ready]
 
+	guard     atomic.Pointer[taint.Guard]
 	toldMoved atomic.Bool // see tellMoved
 
 	// Guarded by Engine.mu.
@@ -51,6 +53,7 @@ func (e *Engine) NewSession(who access.Identity) (*Session, error) {
 	e.attached++
 	s := &Session{e: e, id: e.attached, queue: newQueue()}
 	s.armed.Store(new(ready))
+	s.guard.Store(e.guard)
 	e.sessions = append(e.sessions, s)
 	s.recordOpened(who)
 	return s, nil
@@ -183,6 +186,7 @@ func (s *Session) Inspect(id RequestID, f func(t *proc.Target) error) error {
 	if err != nil {
 		return err
 	}
+	r.look()
 	return f(r.group.Selected)
 }
 

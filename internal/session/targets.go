@@ -6,6 +6,7 @@ import (
 	"github.com/go-delve/delve/pkg/proc"
 	"github.com/remotedbg/remotedbg/internal/backend"
 	"github.com/remotedbg/remotedbg/internal/live"
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 )
 
 // target is a Delve target and the back end below it. Targets are made ahead
@@ -13,18 +14,20 @@ import (
 type target struct {
 	proc  *backend.Process
 	group *proc.TargetGroup
+	mem   *taint.Memory // what Delve sees of the service's
 }
 
 // newTarget makes one. Called under the brain lock, or before there are
 // requests.
 func (e *Engine) newTarget() (target, error) {
-	p := backend.New(e.backendConfig())
+	cfg, mem := e.maskedConfig()
+	p := backend.New(cfg)
 	grp, err := p.Target()
 	if err != nil {
 		return target{}, err
 	}
 	grp.KeepSteppingBreakpoints = proc.TracepointKeepsSteppingBreakpoints // log points end no step
-	return target{p, grp}, nil
+	return target{p, grp, mem}, nil
 }
 
 // bindTarget gives r, which froze for the first time at fr, a target. Called
@@ -43,7 +46,8 @@ func (r *request) bindTarget(fr *live.Frozen) error {
 	if err := t.proc.Bind(t.group.Selected, r.thread, fr, r.passed, r.lost); err != nil {
 		return err
 	}
-	r.proc, r.group = t.proc, t.group
+	r.proc, r.group, r.mem = t.proc, t.group, t.mem
+	r.mem.Use(r.session.Guard())
 	return nil
 }
 
@@ -52,7 +56,8 @@ func (r *request) freeTarget() {
 	r.e.brain.Lock()
 	defer r.e.brain.Unlock()
 	if r.group != nil {
-		r.e.spare = append(r.e.spare, target{r.proc, r.group})
-		r.proc, r.group = nil, nil
+		r.mem.Use(nil)
+		r.e.spare = append(r.e.spare, target{r.proc, r.group, r.mem})
+		r.proc, r.group, r.mem = nil, nil, nil
 	}
 }

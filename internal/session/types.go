@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/remotedbg/remotedbg/internal/audit"
+	"github.com/remotedbg/remotedbg/internal/redact"
 )
 
 // Rule is one allow rule: requests whose client address lies in Prefix and
@@ -28,6 +29,8 @@ type Config struct {
 	For   time.Duration // finite; the engine ends by itself after it
 	Log   func(string)  // progress, one line each, may be nil; called from any goroutine
 	Audit *audit.Log    // of what happens to requests, may be nil; the caller closes it after the Engine
+
+	Redact *redact.Policy // what is not shown of the service's data; nil: the default rules
 
 	// Budgets; 0 means the default.
 	MaxHold    time.Duration // how long a request is frozen at one stop

@@ -26,6 +26,10 @@ const (
 	// beatEvery is how often the agent gives a sign of life: the watchdog and
 	// frozen requests judge by it.
 	beatEvery = 100 * time.Millisecond
+	// hurriedEvery is pollEvery while goroutines of a request are about to be
+	// offered: they have begun, and somebody may wait for them.
+	hurriedEvery = time.Millisecond
+	hurriedLooks = 50
 )
 
 // lease is the deadline to write now.
@@ -37,13 +41,21 @@ func (e *Engine) watch() {
 	defer tick.Stop()
 	counts, _ := e.board.Counts() // an error comes back at the first look
 	w := watcher{e: e, counts: counts, renewAt: board.Now() + renewEvery, stoppedAt: board.Now() + stoppedEvery, offers: make([]*offer, e.board.NumSlots())}
+	hurry := 0 // looks at the hurried pace that are left
 	for {
 		select {
 		case <-e.stop:
 			e.declineAll(w.slots)
 			w.beatUntilDone()
 			return
+		case <-e.born:
+			hurry = hurriedLooks
+			tick.Reset(hurriedEvery)
+			continue
 		case <-tick.C:
+			if hurry--; hurry == 0 {
+				tick.Reset(pollEvery)
+			}
 		}
 		if why := w.look(); why != "" {
 			w.fail(why)
@@ -109,6 +121,7 @@ func (w *watcher) look() (why string) {
 	if now >= w.renewAt {
 		w.renewAt = now + renewEvery
 		w.tellMissed()
+		e.releaseOrphans(now)
 		e.tellWaiting()
 		return e.renew()
 	}

@@ -45,16 +45,17 @@ func find(id string) *account {
 }
 
 func nilPointer(w http.ResponseWriter, r *http.Request) {
-	missing := r.URL.Path + "?"
-	a := find(missing)
-	fmt.Fprintln(w, a.Balance, missing) //bp:nil
+	known := find("7")
+	a := find(r.URL.Path)
+	fmt.Fprintln(w, a.Balance) //bp:nil
+	fmt.Fprintln(w, known.Owner)
 }
 
 func index(w http.ResponseWriter, r *http.Request) {
 	items := strings.Split(r.URL.Path, "/")
-	at := len(items) + 2
-	fmt.Fprintln(w, items[at]) //bp:index
-	fmt.Fprintln(w, at)
+	known := find("7")
+	fmt.Fprintln(w, items[len(items)+2]) //bp:index
+	fmt.Fprintln(w, known.Owner)
 }
 
 func nilMap(_ http.ResponseWriter, r *http.Request) {

@@ -16,7 +16,7 @@ import (
 
 // Budget bounds a search.
 type Budget struct {
-	Frames int           // of the stack, the innermost first
+	Frames int           // of the stack, the innermost first; 0: package variables alone
 	Time   time.Duration // after it nothing new is looked at
 }
 
@@ -63,7 +63,15 @@ func (g *Guard) Collect(t *proc.Target, mem *Memory, b Budget) error {
 	return err
 }
 
-func (c *collector) run(t *proc.Target, depth int) error {
+func (c *collector) run(t *proc.Target, depth int) (err error) {
+	if depth == 0 {
+		if c.scope, err = packageScope(t); err != nil {
+			return err
+		}
+		c.globals()
+		c.drain(maxValues)
+		return nil
+	}
 	frames, err := proc.ThreadStacktrace(t, t.CurrentThread(), depth)
 	if err != nil {
 		return err
@@ -87,14 +95,18 @@ func (c *collector) run(t *proc.Target, depth int) error {
 	if c.scope == nil {
 		return nil
 	}
-	for _, v := range c.g.shared.program.globals {
-		c.push(item{t: v.t, addr: v.addr, hot: v.hot})
-	}
+	c.globals()
 	if gr != nil {
 		c.labels(gr)
 	}
 	c.drain(maxValues)
 	return nil
+}
+
+func (c *collector) globals() {
+	for _, v := range c.g.shared.program.globals {
+		c.push(item{t: v.t, addr: v.addr, hot: v.hot})
+	}
 }
 
 // headers reads of a variable no more than where it is, and its fields.

@@ -135,10 +135,15 @@ func (g *Guard) known(s string) string {
 	return redact.Collapse(g.shared.Secrets.Scrub(s, g.policy.Lifted()))
 }
 
-// Wire is the last look at a message in JSON before it leaves.
-func (g *Guard) Wire(message []byte) []byte {
-	if g == nil {
+// Wire is the last look at a message in JSON before it leaves. data says whether
+// its texts are a service's data: the text of a program is not looked through for
+// what merely looks like a secret.
+func (g *Guard) Wire(message []byte, data bool) []byte {
+	switch {
+	case g == nil:
 		return message
+	case data:
+		return redact.JSON(message, g.Text)
 	}
 	return redact.JSON(message, g.known)
 }
@@ -177,7 +182,7 @@ func (g *Guard) Check(scope *proc.EvalScope, expr string, shown *Extents) (secre
 		return false, nil
 	}
 	if e.Register != "" && !isLocal(scope, e.Register) {
-		return false, fmt.Errorf("%s: redaction is on: a register may hold a part of a secret; role mutate with --no-redaction lifts it", e.Register)
+		return false, errRegister(e.Register)
 	}
 	for _, cast := range e.Casts {
 		if err := g.checkCast(scope, cast, shown); err != nil {
@@ -185,6 +190,39 @@ func (g *Guard) Check(scope *proc.EvalScope, expr string, shown *Extents) (secre
 		}
 	}
 	return false, nil
+}
+
+// CheckText is Check for an expression that is evaluated later, where nothing was
+// shown: a condition. No pointer may be made in it.
+func (g *Guard) CheckText(expr string, isPackage func(name string) bool) (secret bool, err error) {
+	if g == nil {
+		return false, nil
+	}
+	e, err := g.policy.Expression(expr, isPackage)
+	if err != nil {
+		return false, nil // Delve says it better
+	}
+	if t := g.shared.tags.found.Load(); t != nil && selectsAny(expr, t.names) {
+		return true, nil // of which type cannot be told yet
+	}
+	switch {
+	case e.Secret != "":
+		return true, nil
+	case !g.SealsMemory():
+		return false, nil
+	case e.Register != "":
+		return false, errRegister(e.Register)
+	}
+	for _, cast := range e.Casts {
+		if call, ok := cast.(*ast.CallExpr); ok && redact.MakesPointer(call) {
+			return false, fmt.Errorf("%s: %w", astutil.ExprToString(cast), ErrSealed)
+		}
+	}
+	return false, nil
+}
+
+func errRegister(name string) error {
+	return fmt.Errorf("%s: redaction is on: a register may hold a part of a secret; role mutate with --no-redaction lifts it", name)
 }
 
 // addressOnly reads of a value where it is.

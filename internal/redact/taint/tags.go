@@ -248,6 +248,21 @@ func (g *Guard) tagInside(scope *proc.EvalScope, expr string) bool {
 	return found
 }
 
+// selectsAny tells whether an expression selects a field with one of the names.
+func selectsAny(expr string, names map[string]bool) (found bool) {
+	tree, err := parser.ParseExpr(expr)
+	if err != nil {
+		return false
+	}
+	ast.Inspect(tree, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok && names[sel.Sel.Name] {
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
 // selectsTagged asks for the type that a field is selected of. What cannot be
 // told counts as tagged: the field may be promoted from a struct inside.
 func (g *Guard) selectsTagged(scope *proc.EvalScope, sel *ast.SelectorExpr) bool {

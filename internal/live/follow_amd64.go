@@ -1,0 +1,134 @@
+//go:build linux
+
+package live
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Births is what a Thread needs to take along the goroutines that its request
+// starts. The zero Births takes none.
+//
+// A go statement is a call of runtime.newproc with the function to start. Where
+// one is reached that Follow wants, the thread is put back in front of the call
+// and makes another one first, of gate.adopt, by the debug-call protocol; what
+// that returns is started instead. The goroutine then comes to the gate by itself
+// and offers its own thread, like a request. No other thread is concerned.
+type Births struct {
+	NewProc uint64 // entry of runtime.newproc
+	Adopt   uint64 // entry of gate.adopt
+	// Follow says whether the go statement that returns to ret is one whose
+	// goroutine belongs to the request. Safe to call from any goroutine.
+	Follow func(ret uint64) bool
+	// Born is called when one was taken along; it must not block.
+	Born func()
+}
+
+// adopt is called in a ptrace-stop at the entry of runtime.newproc. If the
+// goroutine is to be followed the thread is in front of the call afterwards, with
+// another function to start and no breakpoint armed; otherwise nothing was done.
+func (t *Thread) adopt(regs Regs) (bool, error) {
+	b := &t.proc.Births
+	if regs.Rax == t.adopted {
+		t.adopted = 0
+		return false, nil // it was in front of the call
+	}
+	call, err := t.callOf(b.NewProc, regs)
+	if err != nil || call == 0 || !b.Follow(call+callLength) {
+		return false, err
+	}
+	before := regs
+	before.Rsp += 8
+	jump(&before, call)
+	t.bps.clear() // the runtime's own code must not stop while it makes the call
+	if err := setRegs(t.tid, before); err != nil {
+		return false, t.lost(err)
+	}
+	child, err := t.callAdopt(before, regs.Rax)
+	if err != nil {
+		return false, err
+	}
+	// Either way the thread is in front of the call; and comes back here.
+	now, err := getRegs(t.tid)
+	if err != nil {
+		return false, t.lost(err)
+	}
+	now.Rax = child
+	t.adopted = child
+	return true, t.lost(setRegs(t.tid, now))
+}
+
+// callLength is that of a direct call: E8 and the distance (Intel SDM vol. 2).
+const callLength = 5
+
+// callOf finds the instruction that called fn, whose entry the thread stands at:
+// 0 if it is no direct call.
+func (t *Thread) callOf(fn uint64, regs Regs) (uint64, error) {
+	ret, err := t.proc.Mem.Uint64(regs.Rsp)
+	if err != nil {
+		return 0, err
+	}
+	var code [callLength]byte
+	if _, err := t.proc.Mem.ReadMemory(code[:], ret-callLength); err != nil {
+		return 0, nil
+	}
+	distance := int64(int32(binary.LittleEndian.Uint32(code[1:])))
+	if code[0] != 0xE8 || ret+uint64(distance) != fn {
+		return 0, nil
+	}
+	return ret - callLength, nil
+}
+
+// callAdopt has the thread, in a ptrace-stop in user code with registers regs,
+// call gate.adopt with the function fn, and gives what it returned: fn itself if
+// the runtime refuses.
+func (t *Thread) callAdopt(regs Regs, fn uint64) (uint64, error) {
+	st, at, _, err := t.openCall(regs)
+	if err != nil || st == nil {
+		return fn, err
+	}
+	// Through the trap's RET, for the sake of the landing pad: see enterCalls.
+	// The frame above has room for the argument, should it be spilled.
+	in := at
+	in.Rsp -= 16
+	in.Rax = fn
+	if err := errors.Join(t.proc.Mem.PutUint64(in.Rsp, t.proc.Births.Adopt), t.proc.Mem.PutUint64(in.Rsp+8, at.Rip)); err != nil {
+		return fn, err
+	}
+	jump(&in, t.proc.Trap+1)
+	if err := setRegs(t.tid, in); err != nil {
+		return fn, t.lost(err)
+	}
+	if at, err = t.callStop(); err != nil {
+		return fn, err
+	}
+	if at.R12 != callReturned {
+		return fn, fmt.Errorf("debug call protocol: R12 is %d when gate.adopt should have returned", at.R12)
+	}
+	child := at.Rax
+	if at, err = t.callStop(); err != nil {
+		return fn, err
+	}
+	t.proc.Births.Born()
+	return child, t.home(st, at)
+}
+
+// birth is adopt for a thread that runs at full speed, and lets it go on. It
+// answers whether a pause was asked for; the thread stands still then.
+func (t *Thread) birth(regs Regs, rearm func()) (pause bool, err error) {
+	again, err := t.adopt(regs)
+	if err != nil {
+		return false, err
+	}
+	if !again {
+		return false, t.contPast()
+	}
+	rearm()
+	// Its signal may have been delivered within the call.
+	if _, pause, err = t.readMail(rearm); pause || err != nil {
+		return pause, err
+	}
+	return false, t.cont(0)
+}

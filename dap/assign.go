@@ -75,9 +75,13 @@ func (c *conn) assign(f *frame, value string, target func(x *viewer) (string, er
 	}
 	// Anew, since the first view has read the frame ahead.
 	err = c.view(f, kindAssign, func(x *viewer) error {
-		v, err := x.scope.EvalExpression(expr, firstLook)
-		if err != nil {
+		v, secret, err := x.checked(expr, firstLook)
+		switch {
+		case err != nil:
 			return err
+		case secret:
+			done(hiddenRow(expr, expr, ""))
+			return nil
 		}
 		done(x.present(v, expr, expr))
 		return nil
@@ -141,6 +145,12 @@ func (x *viewer) set(expr, value string) error {
 	parsed, err := parser.ParseExpr(value)
 	if err != nil {
 		return kindAssign.because(fmt.Errorf("value %q: %w", clip(value, maxKey), err))
+	}
+	if err := x.mayUse(value); err != nil {
+		return kindAssign.because(err)
+	}
+	if _, err := x.g.Check(x.scope, expr, x.seen); err != nil {
+		return kindAssign.because(err)
 	}
 	dst, err := x.scope.EvalExpression(expr, firstLook)
 	if err != nil {

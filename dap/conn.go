@@ -12,6 +12,7 @@ import (
 
 	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/audit"
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -33,6 +34,7 @@ type conn struct {
 
 	paths           pathMap
 	sources         sourceIndex // of the binary; made at the first breakpoint
+	clientGoRoot    string      // where the client has Go; "" if it has not said
 	refs            sourceRefs
 	about           *program // what modules and loadedSources tell; made when first asked
 	lastProgress    int
@@ -43,6 +45,9 @@ type conn struct {
 	show            showing
 	stops           stopQueue
 	watch           statusWatch
+
+	lastGuard *taint.Guard    // of the session that was
+	watched   map[string]bool // ids of data that the client was given
 
 	after []func() // what the running handler wants done after its response
 }
@@ -154,6 +159,7 @@ func (c *conn) closeSession() {
 		return
 	}
 	sess := c.sess
+	c.lastGuard = sess.Guard()
 	c.sess, c.events = nil, nil
 	c.safely("closing the session", func() {
 		if err := sess.Close(); err != nil {
@@ -178,7 +184,7 @@ func (c *conn) important(line string) {
 	c.event("output", dap.OutputEventBody{Category: "important", Output: strings.TrimRight(line, "\n") + "\n"})
 }
 
-func (c *conn) log(line string) { c.cfg.Log(line) }
+func (c *conn) log(line string) { c.cfg.Log(c.guard().Text(line)) }
 
 // afterReply runs f once the response of the running handler is queued. It
 // does not run if the handler fails.

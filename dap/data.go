@@ -39,7 +39,7 @@ func (c *conn) dataBreakpointInfo(_ context.Context, args dataInfoArguments) (da
 		return dap.DataBreakpointInfoResponseBody{Description: fmt.Sprintf("%s cannot be watched: %v", clip(args.Name, maxKey), err)}, nil
 	}
 	return dap.DataBreakpointInfoResponseBody{
-		DataId:      dataID(d),
+		DataId:      c.handOut(dataID(d)),
 		Description: fmt.Sprintf("%s (%d bytes at %#x)", d.Expr, d.Size, d.Addr),
 		AccessTypes: []dap.DataBreakpointAccessType{"write", "readWrite"},
 	}, nil
@@ -61,6 +61,9 @@ func (c *conn) watchable(args dataInfoArguments, d *session.Data) error {
 	name := strings.TrimSpace(args.Name)
 	return c.view(f, kindData, func(x *viewer) (err error) {
 		if args.AsAddress {
+			if err = c.mayWatchAt(name, args.Bytes); err != nil {
+				return kindData.because(err)
+			}
 			*d, err = c.watchableAt(f, x.t, name, args.Bytes)
 			return err
 		}
@@ -71,6 +74,9 @@ func (c *conn) watchable(args dataInfoArguments, d *session.Data) error {
 		}
 		if err := refuse(name); err != nil {
 			return err
+		}
+		if err := x.mayUse(name); err != nil {
+			return kindData.because(err)
 		}
 		if args.Bytes != 0 {
 			v, err := x.scope.EvalExpression(name, firstLook)
@@ -136,6 +142,9 @@ func (c *conn) setDataBreakpoints(_ context.Context, args dap.SetDataBreakpoints
 	var at []int // ask[i] is results[at[i]]
 	for i, w := range args.Breakpoints {
 		d, err := parseDataID(w.DataId)
+		if err == nil && !c.watchedBefore(w.DataId) {
+			err = errSealed(d.Addr)
+		}
 		if err == nil && w.AccessType == "read" {
 			err = errors.New("the hardware cannot watch for reads alone: use readWrite")
 		}

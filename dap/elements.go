@@ -93,7 +93,12 @@ func (x *viewer) entry(n *node, i int, key, val *proc.Variable) []dap.Variable {
 		expr = n.expr + "[" + lit + "]"
 	}
 	key = x.load(key, "")
-	row := x.present(val, "", expr)
+	var row dap.Variable
+	if x.hidesKey(key) {
+		row = x.hidden(val, "", expr)
+	} else {
+		row = x.present(val, "", expr)
+	}
 	ref, _, _ := x.expand(key, "")
 	if ref != 0 {
 		row.Name = fmt.Sprintf("[val %d]", i)

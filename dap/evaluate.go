@@ -59,9 +59,13 @@ func (c *conn) evaluateIn(args dap.EvaluateArguments) (dap.EvaluateResponseBody,
 		case "clipboard", "variables":
 			cfg.MaxStringLen = copiedString
 		}
-		v, err := x.scope.EvalExpression(expr, cfg)
-		if err != nil {
+		v, secret, err := x.checked(expr, cfg)
+		switch {
+		case err != nil:
 			return evaluationError(err)
+		case secret:
+			body = redactedBody()
+			return nil
 		}
 		body = x.result(v, expr, args.Context)
 		return nil
@@ -75,6 +79,7 @@ func (x *viewer) result(v *proc.Variable, expr, where string) dap.EvaluateRespon
 		expr = "(" + expr + ")"
 	}
 	v = x.load(v, expr)
+	x.noteShown(v)
 	body := dap.EvaluateResponseBody{Result: x.text(v), Type: x.typeName(v), MemoryReference: memoryReference(v)}
 	if where == "clipboard" || where == "variables" {
 		body.Result = x.fullText(v)

@@ -59,7 +59,7 @@ func (x *viewer) panicked() (val, error) {
 	if err != nil {
 		return val{}, err
 	}
-	if text(under) != "true" {
+	if text(x.g, under) != "true" {
 		return val{}, kindNoPanic.becauseOf("the request stands at a breakpoint or a step, and no panic is under way in it")
 	}
 	arg, err := x.scope.EvalExpression(panicValue, proc.LoadConfig{})
@@ -157,7 +157,7 @@ func (x *viewer) isAbort(p val) bool {
 	if !ok || p.typeName() != "*errors.errorString" {
 		return false
 	}
-	abort, err := x.scope.EvalExpression("net/http.ErrAbortHandler", proc.LoadConfig{})
+	abort, err := x.scope.EvalExpression(`"net/http".ErrAbortHandler`, proc.LoadConfig{})
 	if err != nil {
 		return false // no part of the program
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/remotedbg/remotedbg/dap/daptest"
 	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/audit"
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -30,6 +31,7 @@ type fakeSession struct {
 	slow    chan struct{} // if not nil, Symbols waits until it is closed
 	status  session.Status
 	audit   *audit.Log
+	guard   *taint.Guard
 	details session.Details
 
 	mu          sync.Mutex
@@ -46,6 +48,7 @@ type fakeSession struct {
 func newFake() *fakeSession {
 	return &fakeSession{
 		events: make(chan session.Event, 100),
+		guard:  taint.NewGuard(nil, new(taint.Shared)),
 		fail:   map[string]error{},
 		closed: make(chan struct{}),
 	}
@@ -71,6 +74,7 @@ func (f *fakeSession) note(method string, args ...any) error {
 }
 
 func (f *fakeSession) Events() <-chan session.Event { return f.events }
+func (f *fakeSession) Guard() *taint.Guard          { return f.guard }
 func (f *fakeSession) Audit() *audit.Log            { return f.audit }
 
 func (f *fakeSession) Status() (session.Status, error) {
@@ -129,6 +133,10 @@ func (f *fakeSession) SetDataBreakpoints(want []session.DataBreakpoint) ([]sessi
 		got[i] = session.Breakpoint{ID: i + 1, Verified: true}
 	}
 	return got, err
+}
+
+func (f *fakeSession) SetPanicFilters(want session.PanicFilters) (raised, recovered session.Breakpoint, err error) {
+	return session.Breakpoint{ID: 1, Verified: true}, session.Breakpoint{ID: 2, Verified: true}, f.note("SetPanicFilters ", want)
 }
 
 func (f *fakeSession) Watchable(id session.RequestID, _ *proc.Target, _ *proc.EvalScope, expr string) (session.Data, error) {

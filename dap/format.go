@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-delve/delve/pkg/proc"
 	"github.com/go-delve/delve/service/api"
+
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 )
 
 // maxText bounds the one-line text of a value with children, in bytes: more
@@ -18,8 +20,8 @@ import (
 const maxText = 256
 
 // text is a value on one line.
-func text(v *proc.Variable) string {
-	s := fullText(v)
+func text(g *taint.Guard, v *proc.Variable) string {
+	s := fullText(g, v)
 	if v.Kind == reflect.String {
 		return s
 	}
@@ -39,7 +41,7 @@ func clipText(s string, n int) string {
 }
 
 // fullText is text without a bound on its length.
-func fullText(v *proc.Variable) (s string) {
+func fullText(g *taint.Guard, v *proc.Variable) (s string) {
 	// Delve's printer indexes children that a value read half-way lacks.
 	defer func() {
 		if p := recover(); p != nil {
@@ -57,7 +59,9 @@ func fullText(v *proc.Variable) (s string) {
 		// Delve decodes time.Time; its three fields say nothing to a person.
 		return constant.StringVal(v.Value)
 	}
-	return api.ConvertVar(v).SinglelineString()
+	shown := api.ConvertVar(v)
+	g.API(shown, false)
+	return shown.SinglelineString()
 }
 
 // quoted is a string, with its full length if it was cut.

@@ -13,9 +13,12 @@ import (
 )
 
 const (
+	// maxLine bounds a line of the header in bytes. The longest that a client
+	// sends has 57, a content type.
+	maxLine = 64
 	// maxHeader bounds the header of a message in bytes, blank line included.
 	// A real one is 20 to 30 bytes.
-	maxHeader = 4 << 10
+	maxHeader = 4 * maxLine
 	// maxBody bounds the JSON of a message in bytes. The largest thing a
 	// client sends is a list of breakpoints.
 	maxBody = 4 << 20
@@ -25,7 +28,7 @@ const (
 // each of them ends the connection.
 var (
 	errNotDAP    = errors.New("not a DAP message: its header does not begin with Content-Length")
-	errHeaderBig = fmt.Errorf("message header over %d bytes", maxHeader)
+	errHeaderBig = fmt.Errorf("message header over %d bytes, or a line of it over %d", maxHeader, maxLine)
 	errBodyBig   = fmt.Errorf("message body over %d bytes", maxBody)
 )
 
@@ -37,7 +40,7 @@ type frameReader struct{ r *bufio.Reader }
 func newFrameReader(r io.Reader) *frameReader {
 	// ReadSlice fails with ErrBufferFull at the size of the buffer: that is
 	// the bound of a header line.
-	return &frameReader{bufio.NewReaderSize(r, maxHeader)}
+	return &frameReader{bufio.NewReaderSize(r, maxLine)}
 }
 
 // next returns the body of the next message; io.EOF between two messages is

@@ -39,6 +39,8 @@ func TestFrames(t *testing.T) {
 		{"body over the limit", fmt.Sprintf("Content-Length: %d\r\n\r\n{}", maxBody+1), "", errBodyBig},
 		{"length over 64 bits", "Content-Length: 99999999999999999999999\r\n\r\n{}", "", errBodyBig},
 		{"endless first line", "C" + strings.Repeat("x", maxHeader+10), "", errHeaderBig},
+		{"a line of 64 bytes", "Content-Length:" + strings.Repeat(" ", 47) + "2\n\n{}", "{}", io.EOF},
+		{"a line of 65 bytes", "Content-Length:" + strings.Repeat(" ", 48) + "2\n\n{}", "", errHeaderBig},
 		{"endless header", strings.Repeat("Content-Type: x\r\n", 1000), "", errHeaderBig},
 		{"header cut short", "Content-Len", "", io.ErrUnexpectedEOF},
 		{"body cut short", "Content-Length: 10\r\n\r\n{}", "", io.ErrUnexpectedEOF},
@@ -97,6 +99,9 @@ func FuzzFrames(f *testing.F) {
 			got, gerr := ours.next()
 			if werr != nil {
 				return
+			}
+			if errors.Is(gerr, errHeaderBig) {
+				return // go-dap has no such bound
 			}
 			if gerr != nil {
 				t.Fatalf("go-dap reads %q, we say %v", want, gerr)

@@ -8,6 +8,7 @@ import (
 	"github.com/go-delve/delve/pkg/proc"
 	"github.com/google/go-dap"
 
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -27,6 +28,7 @@ type stopped struct {
 	nodes  []int
 	http   *onStack           // nil: not looked for
 	panic  *session.PanicStop // nil: not at one
+	seen   *taint.Extents     // what the client was shown of memory
 }
 
 // frame is one frame of a frozen request.
@@ -78,7 +80,7 @@ func (h *handles) resetAll() {
 func (h *handles) stop(req session.RequestID) *stopped {
 	s := h.byReq[req]
 	if s == nil {
-		s = &stopped{}
+		s = &stopped{seen: new(taint.Extents)}
 		h.byReq[req] = s
 	}
 	return s

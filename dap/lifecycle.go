@@ -105,10 +105,7 @@ type attachArguments struct {
 	QueueStops     bool             `json:"queueStops"`  // ours: one stop at a time, see stopQueue
 	Requests       wantedRequests   `json:"requests"`    // ours: which of the allowed requests this IDE takes
 
-	// Guess is what VS Code knows of the user's directories.
-	Guess struct {
-		ClientModuleDirectories map[string]string // by module path
-	} `json:"guessSubstitutePath"`
+	Guess clientDirectories `json:"guessSubstitutePath"`
 }
 
 func (c *conn) attach(_ context.Context, args attachArguments) (empty, error) {
@@ -140,6 +137,7 @@ func (c *conn) attach(_ context.Context, args attachArguments) (empty, error) {
 	if log := sess.Audit(); log != nil {
 		c.audit = log
 	}
+	c.clientGoRoot = args.Guess.ClientGOROOT
 	c.show.plain = args.PlainValues
 	c.stops.on = args.QueueStops || c.cfg.QueueStops
 	c.state = stateAttached

@@ -10,6 +10,8 @@ import (
 	"github.com/go-delve/delve/pkg/dwarf/godwarf"
 	"github.com/go-delve/delve/pkg/proc"
 	"github.com/go-delve/delve/service/api"
+
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 )
 
 // firstLook is how much of a variable is read to show it; its children are
@@ -31,6 +33,8 @@ type viewer struct {
 	scope *proc.EvalScope
 	t     *proc.Target
 	stack []proc.Stackframe // of the request, innermost first
+	g     *taint.Guard      // what hides secrets
+	seen  *taint.Extents    // what the client was shown of this stop; nil: it may read all memory
 
 	reads, readBytes int // by showers, for this answer
 }
@@ -52,7 +56,11 @@ func (c *conn) view(f *frame, other *kind, use func(x *viewer) error) error {
 			c.show.types = make(map[uint64]dynType)
 		}
 		show := c.show
-		return use(&viewer{showing: &show, h: c.handles, f: f, scope: scope, t: t, stack: frames})
+		x := &viewer{showing: &show, h: c.handles, f: f, scope: scope, t: t, stack: frames, g: c.guard()}
+		if x.g.SealsMemory() {
+			x.seen = c.handles.stop(f.req).seen
+		}
+		return use(x)
 	})
 }
 

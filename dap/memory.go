@@ -90,10 +90,14 @@ func (c *conn) readMemory(_ context.Context, args dap.ReadMemoryArguments) (dap.
 	if err != nil {
 		return body, err
 	}
+	asked := args.Count
+	if args.Count = int(c.mayRead(addr, uint64(asked))); args.Count == 0 && asked > 0 {
+		return body, kindMemory.because(errSealed(addr))
+	}
 	body.Address = fmt.Sprintf("%#x", addr)
 	err = c.inspect(id, kindMemory, func(t *proc.Target) error {
 		data, unreadable := readable(t.Memory(), addr, args.Count)
-		body.Data, body.UnreadableBytes = base64.StdEncoding.EncodeToString(data), unreadable
+		body.Data, body.UnreadableBytes = base64.StdEncoding.EncodeToString(data), unreadable+asked-args.Count
 		return nil
 	})
 	return body, err

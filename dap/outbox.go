@@ -24,6 +24,7 @@ type outbox struct {
 	broken  chan struct{} // closed when a write has failed: nothing gets out any more
 	stopped chan struct{} // closed when the writer goroutine has ended
 	seq     int
+	clean   func(m message, body []byte) []byte // takes secrets out of a message; nil: there are none
 }
 
 // newOutbox starts the writer goroutine; close stops it.
@@ -92,6 +93,9 @@ func (o *outbox) send(m message) {
 		if body, err = json.Marshal(r); err != nil {
 			return
 		}
+	}
+	if o.clean != nil {
+		body = o.clean(m, body)
 	}
 	select {
 	case <-o.broken:

@@ -3,6 +3,7 @@
 package dap
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -18,6 +19,23 @@ type substituteRule struct {
 	To   string `json:"to"`
 
 	hint bool // not from the user: fits or is passed over in silence
+}
+
+// clientDirectories is what VS Code knows of the user's directories, Delve's
+// api.GuessSubstitutePathIn.
+type clientDirectories struct {
+	ClientGOROOT            string
+	ClientModuleDirectories map[string]string // by module path
+}
+
+// UnmarshalJSON also takes what says nothing, as true and null: the setting of
+// VS Code's that the object is made of is a switch.
+func (d *clientDirectories) UnmarshalJSON(text []byte) error {
+	if len(text) == 0 || text[0] != '{' {
+		return nil
+	}
+	type plain clientDirectories
+	return json.Unmarshal(text, (*plain)(d))
 }
 
 // pathMap translates source paths both ways. Its zero value changes nothing.

@@ -29,7 +29,7 @@ var proofs = map[string][]string{
 	"supportsDataBreakpointBytes":       {"dap.TestDataBreakpoints", "integration.TestDataBreakpoints"},
 
 	"supportsBreakpointLocationsRequest": {"dap.TestBreakpointLocations", "integration.TestProgramRequests"},
-	"supportsExceptionInfoRequest":       {"dap.TestExceptionInfo", "dap.TestNoException", "integration.TestConsole"},
+	"supportsExceptionInfoRequest":       {"dap.TestExceptionInfo", "dap.TestNoException", "integration.TestConsole", "integration.TestWrappedChain"},
 	"supportsModulesRequest":             {"dap.TestModules", "integration.TestProgramRequests"},
 	"supportsLoadedSourcesRequest":       {"dap.TestLoadedSources", "integration.TestProgramRequests"},
 
@@ -39,6 +39,9 @@ var proofs = map[string][]string{
 	"completionTriggerCharacters": {"dap.TestCompletions"},
 
 	"supportsSteppingGranularity": {"dap.TestGranularity", "integration.TestStepInstruction"},
+
+	"exceptionBreakpointFilters":     {"integration.TestPanics", "integration.TestRecovered", "integration.TestFatalPanics", "integration.TestPanicsThatAreNone"},
+	"supportsExceptionFilterOptions": {"dap.TestExceptionFilters", "integration.TestPanicConditions"},
 
 	"supportsCancelRequest":      {"dap.TestCancel"},
 	"supportsReadMemoryRequest":  {"dap.TestReadMemory", "integration.TestMemory"},

@@ -56,6 +56,9 @@ var needs = map[string][]string{
 
 	"supportsSteppingGranularity": {"next", "stepIn", "stepOut"},
 
+	"exceptionBreakpointFilters":     {"setExceptionBreakpoints", "exceptionInfo"},
+	"supportsExceptionFilterOptions": {"setExceptionBreakpoints"},
+
 	"supportsCancelRequest":      {"cancel"},
 	"supportsReadMemoryRequest":  {"readMemory"},
 	"supportsWriteMemoryRequest": {"writeMemory"},

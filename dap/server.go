@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"sync"
 	"time"
 
 	"github.com/remotedbg/remotedbg/internal/access"
@@ -46,12 +44,11 @@ type Config struct {
 	Linger time.Duration
 }
 
-// maxConns bounds the connections of a Serve. One IDE can attach; the others
-// are told so, or are probes.
-const maxConns = 16
+// peerTimeout is how long a client may take nothing before it is taken for gone.
+const peerTimeout = 8 * time.Second
 
-// Server speaks DAP. It is immutable and may serve any number of connections
-// and listeners at once.
+// Server speaks DAP. It is immutable and may serve any number of
+// connections at once.
 type Server struct{ cfg Config }
 
 // NewServer makes a server; the error joins all mistakes of cfg.
@@ -85,55 +82,6 @@ func NewServer(cfg Config) (*Server, error) {
 	return &Server{cfg}, nil
 }
 
-// Serve accepts connections on ln until ctx is done or ln fails, and returns
-// when all of them have ended; ln is closed then. It returns nil if ctx ended
-// it.
-func (s *Server) Serve(ctx context.Context, ln net.Listener, who access.Identity) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var conns sync.WaitGroup
-	defer conns.Wait()
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { ln.Close() })
-	defer stop()
-	defer ln.Close()
-
-	slots := make(chan struct{}, maxConns)
-	for {
-		nc, err := ln.Accept()
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return fmt.Errorf("remotedbg: dap: accept: %w", err)
-		case err != nil:
-			// Out of descriptors, or the peer gave up: neither is a reason to
-			// end a debug session. Accept would spin without the pause.
-			s.cfg.Log(fmt.Sprintf("dap: accept: %v", err))
-			select {
-			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond):
-			}
-			continue
-		}
-		select {
-		case slots <- struct{}{}:
-		default:
-			s.cfg.Log(fmt.Sprintf("dap: refused %s: %d connections already", nc.RemoteAddr(), maxConns))
-			nc.Close()
-			continue
-		}
-		if err := WatchPeer(nc); err != nil {
-			s.cfg.Log(fmt.Sprintf("dap: connection from %s: a peer that is gone may go unnoticed: %v", nc.RemoteAddr(), err))
-		}
-		conns.Go(func() {
-			defer func() { <-slots }()
-			if err := s.ServeConn(ctx, nc, who); err != nil {
-				s.cfg.Log(fmt.Sprintf("dap: connection from %s: %v", nc.RemoteAddr(), err))
-			}
-		})
-	}
-}
-
 // ServeConn serves who, one client, until it disconnects, the connection fails, the
 // session ends or ctx is done. It closes rwc, whose Close must end a blocked
 // Read and Write (a net.Conn does, and [Stdio]), and returns when nothing of
@@ -151,6 +99,7 @@ func (s *Server) ServeConn(ctx context.Context, rwc io.ReadWriteCloser, who acce
 		state:   stateUninitialised,
 		handles: newHandles(),
 	}
+	c.out.clean = c.clean
 	in := newInbox(rwc, s.cfg.FirstMessage)
 	defer func() {
 		// Frozen requests go on first: closing a connection can take a moment.

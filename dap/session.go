@@ -9,6 +9,7 @@ import (
 
 	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/audit"
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -43,6 +44,7 @@ type Session interface {
 	Pause(id session.RequestID) error
 	Inspect(id session.RequestID, f func(t *proc.Target) error) error
 	Symbols(f func(bi *proc.BinaryInfo) error) error
+	Guard() *taint.Guard // what hides secrets from the client
 	WriteMemory(addr uint64, data []byte, partial bool) (int, error)
 	Close() error
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/go-delve/delve/pkg/dwarf/godwarf"
 	"github.com/go-delve/delve/pkg/proc"
 	"github.com/google/go-dap"
+
+	"github.com/remotedbg/remotedbg/internal/redact"
 )
 
 // showing is how a connection wants values shown, and what it has learnt about
@@ -60,6 +62,9 @@ const maxShowDepth = 4
 func (x *viewer) show(v val, depth int) (string, bool) {
 	if !v.ok() || depth > maxShowDepth {
 		return "", false
+	}
+	if x.g.Type(v.t) {
+		return redact.Mark, true
 	}
 	name := v.typeName()
 	if s := showers[generic(name)]; s != nil {
@@ -115,13 +120,13 @@ func (x *viewer) text(v *proc.Variable) string {
 	if s, ok := x.shown(v); ok {
 		return clipText(s, maxText)
 	}
-	return text(v)
+	return text(x.g, v)
 }
 
 // fullText is v to be copied: without a bound on its length, and with all fields.
 func (x *viewer) fullText(v *proc.Variable) string {
 	if x.plain || v.Unreadable != nil {
-		return fullText(v)
+		return fullText(x.g, v)
 	}
 	at := x.of(v)
 	if isBytes(at.real()) {
@@ -133,7 +138,7 @@ func (x *viewer) fullText(v *proc.Variable) string {
 	} else if s, ok := x.show(at, 0); ok {
 		return s
 	}
-	return fullText(v)
+	return fullText(x.g, v)
 }
 
 func (x *viewer) shown(v *proc.Variable) (string, bool) {
@@ -187,6 +192,9 @@ func (x *viewer) showFields(v val) (string, bool) {
 	prefix := ""
 	for range maxShowDepth {
 		name := v.typeName()
+		if x.g.Type(v.t) {
+			return prefix + redact.Mark, true
+		}
 		switch v.real().(type) {
 		case *godwarf.StructType:
 			if prefix == "" || strings.HasSuffix(prefix, "*") {

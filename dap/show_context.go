@@ -194,6 +194,10 @@ func (x *viewer) contextRows(c val) []dap.Variable {
 		rows = append(rows, dap.Variable{Name: "deadline", Value: s.until(time.Now())})
 	}
 	for _, v := range s.values {
+		if x.g.Key(v.key) {
+			rows = append(rows, hiddenRow("["+v.key+"]", "", shortType(v.value.dynamic().typeName())))
+			continue
+		}
 		rows = append(rows, x.row(v.value, "["+v.key+"]", ""))
 	}
 	rows = append(rows, dap.Variable{Name: "(layers)", Value: clipText(strings.Join(s.layers, " <- "), maxText)})

@@ -14,6 +14,8 @@ import (
 
 	"github.com/go-delve/delve/pkg/dwarf/godwarf"
 	"github.com/google/go-dap"
+
+	"github.com/remotedbg/remotedbg/internal/redact"
 )
 
 func isBytes(t godwarf.Type) bool {
@@ -109,6 +111,8 @@ func (x *viewer) protoRows(v val, t *godwarf.StructType, expr string) (rows []da
 	for _, f := range t.Field {
 		switch {
 		case protoInternals[f.Name]:
+		case v.x.g.Field(t.StructName, f.Name, f.Type):
+			rows = append(rows, hiddenRow(f.Name, "", shortType(f.Type.String())))
 		case expr == "":
 			rows = append(rows, x.row(v.field(f.Name), f.Name, ""))
 		default:
@@ -129,6 +133,7 @@ func fieldsLine(v val, without map[string]bool) string {
 		return brief(v, 0)
 	}
 	var parts []string
+	hidden := v.x.hiddenFields(v, st)
 	for _, f := range st.Field {
 		if without[f.Name] || f.Name == "_" {
 			continue
@@ -136,6 +141,10 @@ func fieldsLine(v val, without map[string]bool) string {
 		if len(parts) == maxLineFields {
 			parts = append(parts, "...")
 			break
+		}
+		if hidden(f) {
+			parts = append(parts, f.Name+": "+redact.Mark)
+			continue
 		}
 		if s := brief(v.field(f.Name), 0); s != "" {
 			parts = append(parts, f.Name+": "+s)

@@ -23,6 +23,7 @@ type sources struct {
 	byName  map[string][]*source // by the last path element
 	byDir   map[string][]*source // by directory
 	modules []module             // the longest paths first
+	std     string               // directory of the standard library; "" with -trimpath
 	build   session.Build
 
 	taken   map[string]string // directory of the client, by that of a module of the binary: what was guessed
@@ -75,9 +76,9 @@ func newSourceIndex(files []string, build session.Build) sourceIndex {
 	for name, dir := range build.Packages {
 		packages[dir] = name
 	}
-	std := standardRoot(files)
+	idx.std = standardRoot(files)
 	for _, f := range files {
-		s := idx.classify(f, packages[path.Dir(f)], std)
+		s := idx.classify(f, packages[path.Dir(f)], idx.std)
 		idx.byName[path.Base(f)] = append(idx.byName[path.Base(f)], s)
 		idx.byDir[path.Dir(f)] = append(idx.byDir[path.Dir(f)], s)
 	}
@@ -94,7 +95,7 @@ func (idx *sources) find(file string) *source {
 }
 
 // index makes the index at its first use, and turns what the IDE knows of the
-// user's modules into rules.
+// user's modules and of Go's place into rules.
 func (c *conn) index() sourceIndex {
 	if c.sources != nil {
 		return c.sources
@@ -110,6 +111,9 @@ func (c *conn) index() sourceIndex {
 		}
 	}
 	c.sources = newSourceIndex(c.sess.Sources(), build)
+	for _, r := range c.sources.standardRules(c.clientGoRoot) {
+		c.paths.hint(r.From, r.To)
+	}
 	for _, r := range c.paths.hinted() { // from a module's directory to its path
 		for _, m := range c.sources.modules {
 			if m.Path == r.To && m.root != "" && m.root != r.To {

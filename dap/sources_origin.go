@@ -77,6 +77,28 @@ func standardRoot(files []string) string {
 	return ""
 }
 
+// standardRules maps a client's GOROOT to the standard library of the binary.
+// With -trimpath that has no directory of its own, but one for each of its
+// topmost packages.
+func (idx *sources) standardRules(goRoot string) (rules []substituteRule) {
+	if goRoot == "" {
+		return nil
+	}
+	src := join(goRoot, "src")
+	if idx.std != "" {
+		return []substituteRule{{From: src, To: idx.std}}
+	}
+	seen := make(map[string]bool)
+	for dir, files := range idx.byDir {
+		top, _, _ := strings.Cut(dir, "/")
+		if files[0].kind == fromStandard && !seen[top] {
+			seen[top] = true
+			rules = append(rules, substituteRule{From: join(src, top), To: top})
+		}
+	}
+	return rules
+}
+
 // classify finds out where a file comes from. pkg is the import path of the
 // package in its directory, "" if none is known: one whose functions are all
 // inlined elsewhere has no package in the debug information.

@@ -3,6 +3,7 @@
 package dap
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -132,6 +133,76 @@ func TestGuess(t *testing.T) {
 				t.Errorf("the rule leads back to %q", got)
 			}
 		})
+	}
+}
+
+// TestClientsGoRoot: where VS Code says where it has Go, the standard library's
+// files fit both ways before a breakpoint was set in one.
+func TestClientsGoRoot(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		bin            binary
+		root           string
+		client, server string
+	}{
+		{"elsewhere", ci, "/usr/local/go", "/usr/local/go/src/net/http/server.go", "/usr/lib/go/src/net/http/server.go"},
+		{"the same place", laptop, "/usr/local/go", "/usr/local/go/src/net/http/server.go", "/usr/local/go/src/net/http/server.go"},
+		{"trimpath", trimmed, "/usr/local/go", "/usr/local/go/src/net/http/server.go", "net/http/server.go"},
+		{"trimpath, another package", trimmed, "/usr/local/go/", "/usr/local/go/src/errors/errors.go", "errors/errors.go"},
+		{"windows", ci, `C:\Program Files\Go`, `C:\Program Files\Go\src\runtime\proc.go`, "/usr/lib/go/src/runtime/proc.go"},
+		{"trimpath, windows", trimmed, `C:\Program Files\Go`, `C:\Program Files\Go\src\runtime\proc.go`, "runtime/proc.go"},
+		{"no build information", bare, "/usr/local/go", "/home/me/shop/main.go", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			idx := newSourceIndex(tt.bin.files, tt.bin.build)
+			var m pathMap
+			for _, r := range idx.standardRules(tt.root) {
+				m.hint(r.From, r.To)
+			}
+			got, _ := m.toServer(tt.client)
+			if tt.server == "" {
+				if len(got) != 1 {
+					t.Errorf("a rule maps it to %q", got)
+				}
+				return
+			}
+			if got[0] != tt.server {
+				t.Errorf("the rules make it %q, want %s", got, tt.server)
+			}
+			if back := m.toClient(tt.server); back != tt.client {
+				t.Errorf("the rules lead back to %s, want %s", back, tt.client)
+			}
+			for _, s := range tt.bin.files { // and none but Go's own
+				if kind := idx.find(s).kind; kind != fromStandard && m.toClient(s) != s {
+					t.Errorf("%s of kind %d is mapped to %s", s, kind, m.toClient(s))
+				}
+			}
+		})
+	}
+	if rules := newSourceIndex(ci.files, ci.build).standardRules(""); rules != nil {
+		t.Errorf("without a GOROOT: %v", rules)
+	}
+}
+
+// TestClientDirectories: clients send an object, or the switch it comes from.
+func TestClientDirectories(t *testing.T) {
+	for _, tt := range []struct {
+		text, root string
+		modules    int
+	}{
+		{`{}`, "", 0},
+		{`{"guessSubstitutePath":true}`, "", 0},
+		{`{"guessSubstitutePath":null}`, "", 0},
+		{`{"guessSubstitutePath":{"ImportPathOfMainPackage":"example.com/a","ClientGOROOT":"/usr/local/go","ClientModuleDirectories":{"example.com/a":"/w/a"}}}`, "/usr/local/go", 1},
+	} {
+		var got attachArguments
+		if err := json.Unmarshal([]byte(tt.text), &got); err != nil || got.Guess.ClientGOROOT != tt.root || len(got.Guess.ClientModuleDirectories) != tt.modules {
+			t.Errorf("%s: %+v, %v", tt.text, got.Guess, err)
+		}
+	}
+	var wrong attachArguments
+	if err := json.Unmarshal([]byte(`{"guessSubstitutePath":{"ClientGOROOT":7}}`), &wrong); err == nil {
+		t.Error("a GOROOT that is a number was taken")
 	}
 }
 

@@ -3,6 +3,7 @@
 package dap_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -148,5 +149,68 @@ func TestOptimizedFrames(t *testing.T) {
 	}
 	if away == 0 {
 		t.Error("no variable is told to be optimized away")
+	}
+}
+
+// TestInlinedFramesAreMarked: such a frame has no code of its own.
+func TestInlinedFramesAreMarked(t *testing.T) {
+	b, p := frozenAt(t, "small")
+	frames, _, err := b.StackTrace(1, 0, 0)
+	must(t, err)
+	if len(frames) < 3 || frames[0].Name != "main.small (inlined)" || frames[1].Name != "main.callsSmall" || frames[2].Name != "main.main" {
+		t.Fatalf("frames: %+v", frames)
+	}
+	if f := frames[0]; f.Source == nil || f.Source.Path != p.file || f.Line != markedLine(t, p.file, "small") || f.PresentationHint != "" {
+		t.Errorf("the inlined frame: %+v", f)
+	}
+	notInlined, _ := frozenAt(t, "small", "-gcflags=all=-N -l")
+	frames, _, err = notInlined.StackTrace(1, 0, 0)
+	must(t, err)
+	if frames[0].Name != "main.small" {
+		t.Errorf("without inlining: %+v", frames[0])
+	}
+}
+
+// lineWith is the number of the line of a file that holds text.
+func lineWith(t *testing.T, file, text string) int {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	must(t, err)
+	before, _, ok := strings.Cut(string(data), text)
+	if !ok {
+		t.Fatalf("%s has no %q", file, text)
+	}
+	return 1 + strings.Count(before, "\n")
+}
+
+// TestWrappersShowWhatTheyWrap: the compiler's own functions have no source.
+func TestWrappersShowWhatTheyWrap(t *testing.T) {
+	for _, c := range []struct{ marker, wrapper, declared string }{
+		{"stamp", "main.(*clerk).stamp-fm", "func (c *clerk) stamp("},
+		{"sign", "main.(*clerk).Sign", "func (c clerk) Sign("},
+	} {
+		t.Run(c.marker, func(t *testing.T) {
+			b, p := frozenAt(t, c.marker, "-gcflags=all=-N -l")
+			frames, _, err := b.StackTrace(1, 0, 0)
+			must(t, err)
+			f := frames[1]
+			if f.Name != c.wrapper || f.PresentationHint != "subtle" {
+				t.Fatalf("frames: %+v", frames)
+			}
+			if f.Source == nil || f.Source.Path != p.file || f.Line != lineWith(t, p.file, c.declared) {
+				t.Errorf("%s is shown at %+v:%d", f.Name, f.Source, f.Line)
+			}
+		})
+	}
+}
+
+// TestWrapperOfUnknown: of an embedded type's method the wrapper's name does not
+// tell whose it is.
+func TestWrapperOfUnknown(t *testing.T) {
+	b, _ := frozenAt(t, "seal", "-gcflags=all=-N -l")
+	frames, _, err := b.StackTrace(1, 0, 0)
+	must(t, err)
+	if f := frames[1]; f.Name != "main.(*office).Seal" || f.PresentationHint != "label" || f.Source != nil || f.Line != 0 {
+		t.Errorf("the wrapper: %+v", f)
 	}
 }

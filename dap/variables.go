@@ -97,7 +97,11 @@ func (x *viewer) locals() ([]dap.Variable, error) {
 // present is one row of a variables pane. It gives the row a handle if it has
 // children.
 func (x *viewer) present(v *proc.Variable, name, expr string) dap.Variable {
+	if x.g.Var(name, v.DwarfType) {
+		return x.hidden(v, name, expr)
+	}
 	v = x.load(v, expr)
+	x.noteShown(v)
 	row := dap.Variable{
 		Name:         name,
 		Value:        x.text(v),
@@ -164,6 +168,10 @@ func (x *viewer) named(n *node) []dap.Variable {
 			expr := ""
 			if n.expr != "" && v.Kind == reflect.Struct {
 				expr = n.expr + "." + field.Name
+			}
+			if x.hidesField(v, field) {
+				list = append(list, x.hidden(field, field.Name, expr))
+				continue
 			}
 			list = append(list, x.present(field, field.Name, expr))
 		}

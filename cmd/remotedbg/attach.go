@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"net/netip"
 	"net/textproto"
 	"strconv"
@@ -12,21 +11,21 @@ import (
 )
 
 const (
-	defaultFor    = "15m"
-	maxFor        = 24 * time.Hour
-	defaultListen = "127.0.0.1:2345"
+	defaultFor = "15m"
+	maxFor     = 24 * time.Hour
 )
 
 // attachFlags are the flags as they were typed. All are text, so that every
 // mistake is found by check and reported together; pflag's typed flags end the
 // run at the first.
 type attachFlags struct {
-	pid, name, method, path, duration, listen string
-	allow, headers                            []string
-	budgets                                   budgetFlags
-	rights                                    rightsFlags
-	requireToken, whoami, queueStops          bool
-	given                                     func(flag string) bool // whether it was typed; nil: none was
+	pid, name, method, path, duration string
+	allow, headers                    []string
+	listen                            listenFlags
+	budgets                           budgetFlags
+	rights                            rightsFlags
+	requireToken, whoami, queueStops  bool
+	given                             func(flag string) bool // whether it was typed; nil: none was
 }
 
 // attachOptions are the flags once they are known to be right.
@@ -41,7 +40,7 @@ type attachOptions struct {
 	headerValue string
 
 	duration time.Duration
-	listen   netip.AddrPort // loopback
+	listen   listenOptions
 	budgets  budgets
 	rights   rights
 
@@ -62,8 +61,15 @@ SIGQUIT, every frozen request goes on, the gate is disarmed and the command
 ends. A small second process, the watchdog, kills the first should it hang:
 the service then goes on by itself.
 
-Once it is ready it prints one line on stdout, "listening on ADDRESS (DAP)".
-Progress goes to stderr.
+Once it is ready it prints one line on stdout, "listening on ADDRESS (DAP)", and
+on stderr what to type next. Progress goes to stderr.
+
+By default it listens on a Unix socket in a private directory, and only processes
+of the same user may connect; 'remotedbg connect' brings an IDE there, also over
+ssh. --listen 127.0.0.1:2345 takes an IDE on this host directly, of the same user
+again. With any other address clients need TLS and a certificate: one is made for
+this session, and the line to paste on the developer's machine is printed on
+stdout. See docs/access.md.
 
 Where many people share an address, --require-token asks for more: it prints a
 token on stdout, and only requests that carry it, in the header Remotedbg-Token
@@ -78,10 +84,12 @@ Exit codes: 0 ended as asked (time over, signal), 1 refused or failed,
 2 wrong flags, 3 the process being debugged has exited.`,
 		Example: `  remotedbg attach --name shop --allow 203.0.113.7
   remotedbg attach --pid 4711 --allow 10.1.0.0/16 --method POST --path /orders --for 5m
+  remotedbg attach --name shop --allow 203.0.113.7 --listen 0.0.0.0:2345
   remotedbg attach --name shop --whoami`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.given = cmd.Flags().Changed
+			f.listen.noteGiven(f.given)
 			options, err := f.check()
 			if err != nil {
 				return err
@@ -101,7 +109,7 @@ Exit codes: 0 ended as asked (time over, signal), 1 refused or failed,
 	flags.StringVar(&f.path, "path", "", "only requests whose path begins with `PREFIX`")
 	flags.StringArrayVar(&f.headers, "header", nil, "only requests with this header, `'Name: value'`")
 	flags.StringVar(&f.duration, "for", defaultFor, "`DURATION`, at most "+formatDuration(maxFor))
-	flags.StringVar(&f.listen, "listen", defaultListen, "loopback `ADDRESS` to serve the IDE on; port 0 takes a free one")
+	f.listen.register(flags)
 	flags.BoolVar(&f.requireToken, "require-token", false, "only requests that carry the token which is printed")
 	flags.BoolVar(&f.queueStops, "queue-stops", false, "show the IDE one stopped request at a time, the next one when that continues (nvim-dap)")
 	flags.BoolVar(&f.whoami, "whoami", false, "only show which client addresses the gate finds, and why")
@@ -131,7 +139,7 @@ func (f attachFlags) check() (attachOptions, error) {
 	}
 	o.headerName, o.headerValue = checkHeader(f.headers, &ms)
 	o.duration = checkDuration(f.duration, &ms)
-	o.listen = checkListen(f.listen, &ms)
+	o.listen = f.listen.check(&ms)
 	o.budgets = f.budgets.check(&ms)
 	o.rights = f.rights.check(&ms)
 	if len(ms) > 0 {
@@ -162,7 +170,7 @@ const whoamiFor = "60s"
 // checkWhoami refuses flags that would do nothing beside --whoami.
 func (f attachFlags) checkWhoami(ms *mistakes) time.Duration {
 	duration := whoamiFor
-	for _, flag := range []string{"allow", "method", "path", "header", "listen", "require-token", "queue-stops", "max-hold", "max-frozen", "stall-guard", "role", "audit"} {
+	for _, flag := range []string{"allow", "method", "path", "header", "listen", "allow-user", "tls-cert", "tls-key", "client-ca", "client-name", "invite", "dangerously-listen-without-tls", "require-token", "queue-stops", "max-hold", "max-frozen", "stall-guard", "role", "audit"} {
 		if f.given != nil && f.given(flag) {
 			ms.add("leave --"+flag+" away, or --whoami", "--%s has no use beside --whoami, which stops nothing", flag)
 		}
@@ -217,30 +225,6 @@ func checkDuration(text string, ms *mistakes) time.Duration {
 		ms.add("write at most "+formatDuration(maxFor)+" and attach again when it is over", "--for %s: too long for a service to stay armed", text)
 	}
 	return d
-}
-
-func checkListen(text string, ms *mistakes) netip.AddrPort {
-	host, port, err := net.SplitHostPort(text)
-	if err != nil {
-		ms.add("write an address and a port, such as "+defaultListen+" or [::1]:2345", "--listen %s: not an address and a port", text)
-		return netip.AddrPort{}
-	}
-	n, portErr := strconv.ParseUint(port, 10, 16)
-	if portErr != nil {
-		ms.add("write a port from 0 to 65535; 0 takes a free one", "--listen %s: %q is not a port", text, port)
-		port = "2345"
-	}
-	addr, err := netip.ParseAddr(host)
-	loopback := net.JoinHostPort("127.0.0.1", port)
-	switch {
-	case err != nil:
-		ms.add("write --listen "+loopback, "--listen %s: %q is not an IP address", text, host)
-	case !addr.Unmap().IsLoopback() || addr.Zone() != "":
-		// A debugger is remote code execution for whoever reaches its port.
-		ms.add("write --listen "+loopback+" and reach it from your machine through ssh -L 2345:127.0.0.1:PORT HOST",
-			"--listen %s: only a loopback address may be listened on", text)
-	}
-	return netip.AddrPortFrom(addr.Unmap(), uint16(n))
 }
 
 // isToken reports whether s is a token of RFC 9110 section 5.6.2, as methods

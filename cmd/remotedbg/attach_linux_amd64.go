@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/remotedbg/remotedbg/dap"
 	"github.com/remotedbg/remotedbg/internal/audit"
 	"github.com/remotedbg/remotedbg/internal/dlvrpc"
+	"github.com/remotedbg/remotedbg/internal/door"
 	"github.com/remotedbg/remotedbg/internal/session"
 	"github.com/remotedbg/remotedbg/internal/watchdog"
 )
@@ -38,19 +35,19 @@ func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) erro
 	}
 	defer target.close()
 	// Before arming: a port that is taken must not have touched the service.
-	listener, err := listenOn(o)
+	listener, err := listenOn(o, target)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
 
 	// Before arming, and closed after the engine, whose end it tells.
-	log, err := openAudit(o, progress)
+	log, secrets, err := openAudit(o, progress)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	recordStart(log, o, target, listener.Addr())
+	recordStart(log, o, target, listener)
 
 	// Before arming, and ended after the engine: whatever is traced is guarded.
 	guard, err := watchdog.Start(target.pid)
@@ -71,15 +68,18 @@ func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) erro
 
 		MaxHold:    o.budgets.maxHold,
 		MaxFrozen:  o.budgets.maxFrozen,
+		NoFollow:   o.budgets.noFollow,
 		StallGuard: stallGuard(o.budgets),
 	})
 	if err != nil {
+		recordNotArmed(log, target, err)
 		if cause := signalOf(ctx); cause != "" {
 			progress.log(cause + ": stopped before the gate was armed")
 			return nil
 		}
 		return err // a session.Refusal, which has its hint
 	}
+	secrets.of(engine)
 	return serve(ctx, engine, guard, target, listener, progress, log, stdout, o)
 }
 
@@ -92,7 +92,7 @@ func stallGuard(b budgets) int {
 }
 
 // serve runs the servers for IDEs on listener until engine, guard or ctx ends.
-func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, target *process, listener net.Listener, progress *progress, log *audit.Log, stdout io.Writer, o attachOptions) error {
+func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, target *process, listener *entrance, progress *progress, log *audit.Log, stdout io.Writer, o attachOptions) error {
 	defer engine.Close("the agent is stopping")
 	server, err := dap.NewServer(dap.Config{NewSession: dap.ForEngine(engine), QueueStops: o.queueStops, Log: progress.log, Audit: log})
 	if err != nil {
@@ -102,15 +102,18 @@ func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, t
 	if err != nil {
 		return err
 	}
-	door := &frontDoor{dap: server, rpc: rpc, log: progress.log, role: o.rights.role}
+	front, err := door.New(door.Config{DAP: server.ServeConn, JSONRPC: rpc.ServeConn, Audit: log, Log: progress.log})
+	if err != nil {
+		return err
+	}
 	// Not ctx: when it ends, the client must still be told so.
 	serveCtx, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 	served := make(chan error, 1)
-	go func() { served <- door.serve(serveCtx, listener) }()
+	go func() { served <- front.Serve(serveCtx, listener.Listener) }()
 
-	if _, err := fmt.Fprintf(stdout, "listening on %s (DAP)\n", listener.Addr()); err != nil {
-		return fmt.Errorf("tell the address on stdout: %w", err)
+	if err := listener.tell(stdout, progress.log); err != nil {
+		return err
 	}
 	if o.requireToken {
 		if err := tellToken(engine, stdout); err != nil {
@@ -141,7 +144,7 @@ func serve(ctx context.Context, engine *session.Engine, guard *watchdog.Guard, t
 		if err == nil {
 			err = errors.New("the server ended by itself")
 		}
-		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+		return fmt.Errorf("serve %s: %w", listener, err)
 	}
 	// Nothing is held any more, and nobody gives a sign of life.
 	err = errors.Join(err, closeGuard(guard))
@@ -162,25 +165,6 @@ func closeGuard(guard *watchdog.Guard) error {
 	default:
 		return guard.Close()
 	}
-}
-
-func listenOn(o attachOptions) (net.Listener, error) {
-	listener, err := net.Listen("tcp", o.listen.String())
-	switch {
-	case errors.Is(err, unix.EADDRINUSE):
-		return nil, failure{
-			err:  fmt.Errorf("listen on %s: the address is in use", o.listen),
-			hint: "--listen " + net.JoinHostPort(o.listen.Addr().String(), "0") + " takes a free port; another agent may hold this one",
-		}
-	case errors.Is(err, os.ErrPermission):
-		return nil, failure{
-			err:  fmt.Errorf("listen on %s: not permitted", o.listen),
-			hint: "choose a port above 1023, or 0 for a free one",
-		}
-	case err != nil:
-		return nil, fmt.Errorf("listen: %w", err)
-	}
-	return listener, nil
 }
 
 // rules narrows every allowed prefix by the same conditions.

@@ -7,11 +7,13 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/remotedbg/remotedbg/internal/audit"
+	"github.com/remotedbg/remotedbg/internal/session"
 )
 
 // auditFolder is below the state directory, or below /var/log for root.
@@ -19,24 +21,27 @@ const auditFolder = "remotedbg"
 
 // openAudit opens what --audit names, or the default file. Without an audit nothing
 // is debugged: what nobody has written down cannot be looked up later.
-func openAudit(o attachOptions, progress *progress) (*audit.Log, error) {
+func openAudit(o attachOptions, progress *progress) (*audit.Log, *secrets, error) {
 	// A limit on the size of files (ulimit -f) is to be an error of write(2), as a
 	// full disk is, and not the end of the agent (setrlimit(2), RLIMIT_FSIZE).
 	signal.Ignore(unix.SIGXFSZ)
 	to, err := auditTarget(o.rights.audit, os.Geteuid(), os.Getenv)
 	if err == nil {
 		var log *audit.Log
+		s := &secrets{}
 		log, err = audit.Open(audit.Config{
 			To:     to,
 			Common: []slog.Attr{slog.Int("agent", os.Getpid())},
 			Log:    progress.log,
+			Scrub:  s.scrub,
+			Hide:   s.hide,
 		})
 		if err == nil {
 			progress.log("audit: " + log.String())
-			return log, nil
+			return log, s, nil
 		}
 	}
-	return nil, failure{
+	return nil, nil, failure{
 		err:  fmt.Errorf("open the audit: %w", err),
 		hint: "--audit PATH names another file, --audit syslog and --audit journald hand the lines on",
 	}
@@ -72,4 +77,29 @@ func recordStart(log *audit.Log, o attachOptions, target *process, listen fmt.St
 		slog.Int("pid", target.pid), slog.String("name", target.name), slog.String("version", agentVersion()),
 		slog.String("role", o.rights.role.String()), slog.String("listen", listen.String()),
 		slog.String("for", o.duration.Round(time.Second).String()), slog.Int("uid", os.Geteuid()))
+}
+
+// recordNotArmed writes down that the agent ends before it has begun.
+func recordNotArmed(log *audit.Log, target *process, why error) {
+	_ = log.Record(audit.AgentEnded, slog.Int("pid", target.pid), slog.Any("reason", fmt.Errorf("nothing was armed: %w", why)))
+}
+
+// secrets keeps what must not be seen out of the audit, which is open before the
+// engine that knows it. Nothing of the service's is in a line before that.
+type secrets struct {
+	engine atomic.Pointer[session.Engine]
+}
+
+func (s *secrets) of(e *session.Engine) { s.engine.Store(e) }
+
+func (s *secrets) scrub(text string) string {
+	if e := s.engine.Load(); e != nil {
+		return e.Clean(text)
+	}
+	return text
+}
+
+func (s *secrets) hide(name string) bool {
+	e := s.engine.Load()
+	return e != nil && e.IsSecret(name)
 }

@@ -10,20 +10,22 @@ import (
 // budgetFlags bound what debugging may cost the service. As typed, see
 // attachFlags.
 type budgetFlags struct {
-	maxHold, maxFrozen, stallGuard string
+	maxHold, maxFrozen, stallGuard, follow string
 }
 
 // budgets are the flags once they are known to be right.
 type budgets struct {
 	maxHold    time.Duration
 	maxFrozen  int
-	stallGuard int // 0: off
+	stallGuard int  // 0: off
+	noFollow   bool // the goroutines of requests run untouched
 }
 
 func (f *budgetFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.maxHold, "max-hold", "5m", "`DURATION` after which a request that is stopped goes on by itself")
-	flags.StringVar(&f.maxFrozen, "max-frozen", "2", "`NUMBER` of requests that may be stopped at the same time; further ones pass")
+	flags.StringVar(&f.maxFrozen, "max-frozen", "2", "`NUMBER` of requests that may be stopped at the same time; further ones pass. The goroutines of a request count with it")
 	flags.StringVar(&f.stallGuard, "stall-guard", "24", "`NUMBER` of goroutines piling up behind a stopped request that make it go on; off: none do")
+	flags.StringVar(&f.follow, "follow", "children", "`WHAT` else is debugged with a request: the goroutines that it starts (children), or off")
 }
 
 func (f budgetFlags) check(ms *mistakes) (b budgets) {
@@ -33,6 +35,13 @@ func (f budgetFlags) check(ms *mistakes) (b budgets) {
 	}
 	if b.maxFrozen, err = strconv.Atoi(f.maxFrozen); err != nil || b.maxFrozen < 1 {
 		ms.add("write 1 or more", "--max-frozen %s: not a number of requests", f.maxFrozen)
+	}
+	switch f.follow {
+	case "children":
+	case "off":
+		b.noFollow = true
+	default:
+		ms.add("write children or off", "--follow %s: neither children nor off", f.follow)
 	}
 	if f.stallGuard == "off" {
 		return b

@@ -66,7 +66,7 @@ func demo(ctx context.Context, o demoOptions, stdout, stderr io.Writer) (err err
 	if o.keep {
 		return d.keep(ctx)
 	}
-	_, port, _ := strings.Cut(defaultListen, ":")
+	_, port, _ := strings.Cut(loopbackListen, ":")
 	d.printAttach(port)
 	fmt.Fprintln(stdout, "\nmake demo KEEP=1 leaves the service and the agent running for it.")
 	return nil
@@ -195,12 +195,12 @@ func (d *demonstration) startAgent(ctx context.Context) (err error) {
 // keepListen is the port that the README's launch.json has, or any other if
 // that one is taken.
 func keepListen() string {
-	listener, err := net.Listen("tcp", defaultListen)
+	listener, err := net.Listen("tcp", loopbackListen)
 	if err != nil {
 		return "127.0.0.1:0"
 	}
 	listener.Close()
-	return defaultListen
+	return loopbackListen
 }
 
 // freezeOne sends the request that freezes, shows it, steps and lets it go.

@@ -54,7 +54,7 @@ and carries the remotedbg middleware; an IDE connects over DAP.`,
 		RunE:             func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newAttachCommand(), newDemoCommand(), newDoctorCommand(), newRecoverCommand(), newVersionCommand())
+	root.AddCommand(newAttachCommand(), newConnectCommand(), newAgentsCommand(), newDemoCommand(), newDoctorCommand(), newRecoverCommand(), newVersionCommand())
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

@@ -18,6 +18,8 @@ type state string
 const (
 	idle      state = "armed and idle"
 	passing   state = "requests taken and let go"
+	following state = "goroutines taken along and let go"
+	fanned    state = "three goroutines of a request frozen"
 	frozen    state = "frozen"
 	nexting   state = "continuous next"
 	steppingI state = "continuous stepIn"
@@ -27,7 +29,7 @@ const (
 )
 
 // allStates are the states, spread evenly over the trials of a row.
-var allStates = []state{idle, frozen, nexting, steppingI, steppingO, attaching, detaching, passing}
+var allStates = []state{idle, frozen, nexting, steppingI, steppingO, attaching, detaching, passing, following, fanned}
 
 // steppingStates are those in which an agent has a request in its hands.
 var steppingStates = []state{idle, frozen, nexting, steppingI, steppingO}
@@ -64,6 +66,12 @@ func (t *trial) bring(a *harness.Agent, s state) (*daptest.Client, error) {
 		if err = t.open(c, "spin-done"); err == nil {
 			t.keepSending("/orders/7")
 		}
+	case following:
+		if err = t.open(c, "spin-done"); err == nil {
+			t.keepSending(fan)
+		}
+	case fanned:
+		err = t.fanOut(c)
 	case frozen:
 		_, err = t.freeze(c)
 	default:
@@ -82,6 +90,23 @@ func (t *trial) freeze(c *daptest.Client) (stop dap.StoppedEventBody, err error)
 		return stop, err
 	}
 	return t.firstStop(c, "/orders/7")
+}
+
+// fan is a request that starts 20 goroutines, three of which meet fan-part.
+const fan = "/fan?n=20&how=go"
+
+// fanOut makes a session and freezes three goroutines of a request.
+func (t *trial) fanOut(c *daptest.Client) error {
+	if err := t.open(c, "fan-part"); err != nil {
+		return err
+	}
+	_, err := t.firstStop(c, fan)
+	for range 2 {
+		if err == nil {
+			_, err = c.WaitStopped(daptest.AnyThread)
+		}
+	}
+	return err
 }
 
 // firstStop sends allowlisted requests, one after the other, until one stops.

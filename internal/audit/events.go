@@ -1,7 +1,10 @@
 package audit
 
 import (
+	"encoding/json"
+	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/remotedbg/remotedbg/internal/access"
 )
@@ -79,4 +82,31 @@ func Who(i access.Identity) []slog.Attr {
 		attrs = append(attrs, slog.Int("uid", i.UID))
 	}
 	return attrs
+}
+
+// always are the fields of every line; cut_from is that of one that was too long.
+var always = []string{"time", "event", "seq", "agent", "cut_from"}
+
+// Check says what is wrong with a line of the audit, by Events: tests hold what an
+// agent writes against what is documented.
+func Check(line []byte) error {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(line, &fields); err != nil {
+		return fmt.Errorf("remotedbg: audit line %q: it is no JSON: %w", line, err)
+	}
+	var event string
+	_ = json.Unmarshal(fields["event"], &event) // none: no such event
+	i := slices.IndexFunc(Events, func(k Kind) bool { return k.Event == event })
+	if i < 0 {
+		return fmt.Errorf("remotedbg: audit line %q: no such event", line)
+	}
+	if len(fields["time"]) == 0 {
+		return fmt.Errorf("remotedbg: audit line %q: no time", line)
+	}
+	for name := range fields {
+		if !slices.Contains(always, name) && !slices.Contains(Events[i].Fields, name) {
+			return fmt.Errorf("remotedbg: audit line %q: %s is not documented", line, name)
+		}
+	}
+	return nil
 }

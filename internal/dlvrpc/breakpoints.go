@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/go-delve/delve/pkg/locspec"
@@ -363,6 +364,11 @@ func (c *conn) find(expr string, where api.EvalScope, anyLine bool, rules [][2]s
 	}
 	look := func(t *proc.Target, scope *proc.EvalScope) error {
 		var err error
+		if addr, isExpr := strings.CutPrefix(strings.TrimSpace(expr), "*"); isExpr && scope != nil {
+			if err := c.mayUse(scope, addr); err != nil {
+				return err
+			}
+		}
 		if locs, subst, err = spec.Find(t, nil, scope, expr, anyLine, rules); err != nil {
 			return err
 		}

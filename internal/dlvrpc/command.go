@@ -51,6 +51,7 @@ func (s service) Command(arg api.DebuggerCommand, out *rpc2.CommandOut) (later, 
 	if arg.WithEvents {
 		s.events.put(api.EventResumed)
 	}
+	s.seen.forget()
 	s.sess.Start() // from now on requests are wanted
 	if err := s.world.resume(move, step); err != nil {
 		if arg.WithEvents {

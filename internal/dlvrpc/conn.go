@@ -23,6 +23,7 @@ type conn struct {
 	sess   *session.Session
 	reader *session.Reader
 
+	seen        seen
 	world       *world
 	breakpoints *breakpoints
 	events      *events

@@ -26,6 +26,9 @@ func (s service) ListGoroutines(arg rpc2.ListGoroutinesIn, out *rpc2.ListGorouti
 	if err != nil {
 		return err
 	}
+	if err := s.mayFilter(arg.Filters); err != nil {
+		return wrap("goroutines", err)
+	}
 	onDemand := len(arg.Filters) > 0 || arg.GroupBy != api.GoroutineFieldNone
 	var list []*api.Goroutine
 	ours := make(map[int64]bool)
@@ -62,6 +65,10 @@ func (s service) ListGoroutines(arg rpc2.ListGoroutinesIn, out *rpc2.ListGorouti
 				return errors.New("a filter by channel needs the whole process to stand still")
 			}
 		}
+		others, err := s.reader.Others()
+		if err != nil {
+			return err
+		}
 		gs, next, err := proc.GoroutinesInfo(t, from, count)
 		if err != nil {
 			return err
@@ -70,7 +77,7 @@ func (s service) ListGoroutines(arg rpc2.ListGoroutinesIn, out *rpc2.ListGorouti
 			out.Nextg = next + 1
 		}
 		for _, g := range gs {
-			if g.Unreadable == nil && !ours[g.ID] && s.all(t, g, arg.Filters) {
+			if g.Unreadable == nil && !ours[g.ID] && !others[g.ID] && s.all(t, g, arg.Filters) {
 				out.Goroutines = append(out.Goroutines, api.ConvertGoroutine(t, g))
 			}
 		}

@@ -268,12 +268,9 @@ func (s service) ListPackageVars(arg rpc2.ListPackageVarsIn, out *rpc2.ListPacka
 // variables.
 func (s service) Eval(arg rpc2.EvalIn, out *rpc2.EvalOut) error {
 	eval := func(scope *proc.EvalScope) error {
-		v, err := scope.EvalExpression(arg.Expr, loadConfig(arg.Cfg))
-		if err != nil {
-			return err
-		}
-		out.Variable = api.ConvertVar(v)
-		return nil
+		var err error
+		out.Variable, err = s.evaluate(scope, arg.Expr, loadConfig(arg.Cfg))
+		return err
 	}
 	err := s.scope(arg.Scope, func(_ *proc.Target, scope *proc.EvalScope) error { return eval(scope) })
 	if errors.Is(err, errNoScope) {
@@ -293,6 +290,12 @@ func (s service) Set(arg rpc2.SetIn, _ *rpc2.SetOut) error {
 	}
 	if err == nil {
 		err = s.scope(arg.Scope, func(_ *proc.Target, scope *proc.EvalScope) error {
+			if err := s.mayUse(scope, arg.Value); err != nil {
+				return err
+			}
+			if _, err := s.check(scope, arg.Symbol); err != nil {
+				return err
+			}
 			return scope.SetVariable(arg.Symbol, arg.Value)
 		})
 	}
@@ -339,6 +342,9 @@ func (s service) ExamineMemory(arg rpc2.ExamineMemoryIn, out *rpc2.ExaminedMemor
 	if arg.Length < 0 || arg.Length > rpc2.ExamineMemoryLengthLimit {
 		return fmt.Errorf("remotedbg: examine memory: the length must be between 0 and %d", rpc2.ExamineMemoryLengthLimit)
 	}
+	if err := s.mayRead(arg.Address, arg.Length); err != nil {
+		return wrap("examine memory", err)
+	}
 	out.IsLittleEndian = true
 	return wrap("examine memory", s.reader.Look(func(t *proc.Target) error {
 		data := make([]byte, arg.Length)
@@ -369,6 +375,9 @@ func (s service) Disassemble(arg rpc2.DisassembleIn, out *rpc2.DisassembleOut) e
 		}
 		if to < from || to-from > maxCode {
 			return fmt.Errorf("from %#x to %#x are not between 0 and %d bytes", from, to, maxCode)
+		}
+		if err := s.mayDisassemble(bi, from, to); err != nil {
+			return err
 		}
 		list, err := proc.Disassemble(t.Memory(), regs, t.Breakpoints(), bi, from, to)
 		if err != nil {

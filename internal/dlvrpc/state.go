@@ -195,12 +195,12 @@ func (c *conn) collect(t *proc.Target, b *api.Breakpoint) *api.BreakpointInfo {
 		return info
 	}
 	for _, expr := range b.Variables {
-		v, err := scope.EvalExpression(expr, proc.LoadFullValue())
+		v, err := c.evaluate(scope, expr, proc.LoadFullValue())
 		if err != nil {
 			info.Variables = append(info.Variables, unreadable([]string{expr}, err)...)
 			continue
 		}
-		info.Variables = append(info.Variables, *api.ConvertVar(v))
+		info.Variables = append(info.Variables, *v)
 	}
 	if b.LoadArgs != nil {
 		if vars, err := scope.FunctionArguments(loadConfig(b.LoadArgs)); err == nil {

@@ -28,6 +28,9 @@ func (s service) CreateWatchpoint(arg rpc2.CreateWatchpointIn, out *rpc2.CreateW
 	}
 	place := session.Place{Read: arg.Type&api.WatchRead != 0}
 	err = s.scope(arg.Scope, func(t *proc.Target, scope *proc.EvalScope) (err error) {
+		if err := s.mayUse(scope, arg.Expr); err != nil {
+			return err
+		}
 		place.Data, err = s.sess.Watchable(st.id, t, scope, arg.Expr)
 		return err
 	})

@@ -36,6 +36,8 @@ type wire struct {
 	rwc     io.ReadWriteCloser
 	in      *boundedReader
 	codec   rpc.ServerCodec
+	out     *cleanWriter // guarded by sending
+	conn    *conn
 	timeout time.Duration
 
 	sending sync.Mutex
@@ -47,13 +49,14 @@ type wire struct {
 
 func newWire(rwc io.ReadWriteCloser, timeout time.Duration) *wire {
 	in := &boundedReader{r: rwc}
+	out := &cleanWriter{Writer: rwc}
 	return &wire{
-		rwc: rwc, in: in, timeout: timeout,
+		rwc: rwc, in: in, out: out, timeout: timeout,
 		codec: jsonrpc.NewServerCodec(struct {
 			io.Reader
 			io.Writer
 			io.Closer
-		}{in, rwc, rwc}),
+		}{in, out, rwc}),
 		slots: make(chan struct{}, maxWaiting),
 	}
 }
@@ -117,6 +120,7 @@ func (w *wire) read(ctx context.Context, calls chan<- *call) error {
 func (w *wire) serve(ctx context.Context, c *conn) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	w.conn, w.out.guard = c, c.guard()
 	calls := make(chan *call, maxQueue)
 	var readErr error
 	var running sync.WaitGroup
@@ -223,6 +227,10 @@ func (w *wire) answer(k *call, reply any, err error) {
 	defer w.sending.Unlock()
 	if w.broken {
 		return
+	}
+	w.out.data, w.out.raw = !programs[k.req.ServiceMethod], k.req.ServiceMethod == "RPCServer.ExamineMemory" && err == nil
+	if err == nil {
+		w.conn.hide(reply)
 	}
 	// Closing is the one thing that ends a blocked write on every kind of
 	// connection.

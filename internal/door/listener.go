@@ -109,7 +109,7 @@ func ListenLoopback(addr netip.AddrPort, cfg Local) (*Listener, error) {
 	if !addr.Addr().IsLoopback() {
 		return nil, fmt.Errorf("remotedbg: listen on %s: not a loopback address", addr)
 	}
-	ln, err := net.Listen("tcp", addr.String())
+	ln, err := net.Listen(networkOf(addr), addr.String())
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func stillOpen(nc net.Conn) error {
 // DangerouslyListenWithoutTLS listens on any address and lets in whoever comes. All
 // that anybody sends or is sent can be read and changed on its way.
 func DangerouslyListenWithoutTLS(addr netip.AddrPort, role access.Role) (*Listener, error) {
-	ln, err := net.Listen("tcp", addr.String())
+	ln, err := net.Listen(networkOf(addr), addr.String())
 	if err != nil {
 		return nil, err
 	}
@@ -185,4 +185,12 @@ func sourceOf(nc net.Conn) string {
 		return addr.String()
 	}
 	return prefix.String()
+}
+
+// networkOf keeps 0.0.0.0 from meaning IPv6 too, as it does with "tcp".
+func networkOf(addr netip.AddrPort) string {
+	if addr.Addr().Is4() {
+		return "tcp4"
+	}
+	return "tcp6"
 }

@@ -44,6 +44,12 @@ func RuntimeDir(passage bool) (string, error) {
 	return "", fmt.Errorf("remotedbg: no directory for the socket: %w", errors.Join(errs...))
 }
 
+// RuntimeDirs are the directories of which RuntimeDir takes the first that can be
+// had. It makes and checks none of them.
+func RuntimeDirs() []string {
+	return runtimeDirs(os.Geteuid(), os.Getenv("XDG_RUNTIME_DIR"), os.TempDir())
+}
+
 func runtimeDirs(uid int, xdg, tmp string) []string {
 	var dirs []string
 	if uid == 0 {

@@ -65,7 +65,7 @@ func ListenTLS(addr netip.AddrPort, cfg TLS) (*Listener, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	ln, err := net.Listen("tcp", addr.String())
+	ln, err := net.Listen(networkOf(addr), addr.String())
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,9 @@ const maxLink = 255 + 6 + 1 + 128
 // linkSize is how many bytes an invitation's text stands for.
 const linkSize = 1 + 4 + processSize + sha256.Size + secretSize
 
+// alphabet is that of RFC 4648 section 5. The decoder would skip line breaks.
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
 const (
 	processSize = 8
 	secretSize  = 16
@@ -77,12 +80,14 @@ func Parse(text string) (Link, error) {
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(secret)
 	switch {
-	case err != nil || strings.ContainsAny(secret, "\r\n"): // which the decoder skips
+	case strings.ContainsFunc(secret, func(r rune) bool { return !strings.ContainsRune(alphabet, r) }):
 		return Link{}, errLink("what follows the # has characters that none has")
-	case len(raw) > 0 && raw[0] != linkVersion:
-		return Link{}, errLink("it is of another version of remotedbg, or mistyped")
-	case len(raw) != linkSize:
-		return Link{}, errLink("what follows the # is cut off, or too long")
+	case len(secret) != base64.RawURLEncoding.EncodedLen(linkSize):
+		return Link{}, errLink("what follows the # is cut off or too long, or of another version of remotedbg")
+	case err != nil:
+		return Link{}, errLink("it is mistyped")
+	case raw[0] != linkVersion:
+		return Link{}, errLink("it is of another version of remotedbg")
 	}
 	l := Link{Addr: addr}
 	rest := raw[1:]

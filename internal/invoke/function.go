@@ -22,6 +22,19 @@ type Env struct {
 	Scope   *proc.EvalScope // of the frame
 	StackLo uint64          // bounds of the request's stack
 	StackHi uint64
+	// Check refuses an expression whose value must not be handed to a
+	// function; may be nil.
+	Check func(expr string) error
+}
+
+// value evaluates an expression that is handed to a function.
+func (env *Env) value(expr string) (*proc.Variable, error) {
+	if env.Check != nil {
+		if err := env.Check(expr); err != nil {
+			return nil, err
+		}
+	}
+	return env.Scope.EvalExpression(expr, argLoad)
 }
 
 // signature is what is known of a function.
@@ -38,7 +51,9 @@ type signature struct {
 // so the outcome is compared with how much room the runtime knows the function's
 // arguments and results to take; a call with an argument in a wrong place could
 // end the service.
-func (env *Env) signatureOf(fn *proc.Function) (*signature, error) {
+//
+// recv is the type of a method's receiver, which may be the one without a name.
+func (env *Env) signatureOf(fn *proc.Function, recv godwarf.Type) (*signature, error) {
 	if strings.Contains(fn.Name, "[go.shape.") || strings.Contains(fn.Name, "[...]") {
 		return nil, fmt.Errorf("%s is generic: it is called with a dictionary that only the compiler knows", fn.Name)
 	}
@@ -58,6 +73,10 @@ func (env *Env) signatureOf(fn *proc.Function) (*signature, error) {
 			sig.names = append(sig.names, v.Name)
 			sig.args = append(sig.args, v.DwarfType)
 		}
+	}
+	if recv != nil && (len(sig.args) == 0 || typeName(sig.args[0]) != typeName(recv)) {
+		sig.names = append([]string{"_"}, sig.names...)
+		sig.args = append([]godwarf.Type{recv}, sig.args...)
 	}
 	if sig.frame, err = assign(sig.args, sig.results); err != nil {
 		return nil, fmt.Errorf("%s: %w", fn.Name, err)

@@ -15,7 +15,8 @@ import (
 // protocol has started makes the call (gate/call_linux_amd64.go). Breakpoints
 // are not armed meanwhile.
 type Call struct {
-	// Fresh: what earlier calls returned need not be kept alive any more.
+	// Fresh: what earlier calls returned need not be kept alive if there is no
+	// room for it.
 	Fresh bool
 	Steps []Step
 }
@@ -47,15 +48,17 @@ type Word struct {
 	From  int
 }
 
-// Write is memory to be filled.
+// Write is memory to be filled: with Data, or if that is nil with Value.
 type Write struct {
-	To   Word
-	Data []byte
+	To    Word
+	Data  []byte
+	Value Word
 }
 
-// StackWord is 8 bytes of stack arguments.
+// StackWord is up to 8 bytes of stack arguments.
 type StackWord struct {
 	Offset uint64
+	Size   int
 	Word
 }
 
@@ -115,6 +118,9 @@ const (
 	gatePanicked = 34
 )
 
+// maxPanics is how many panics may leave their frames on the stack.
+const maxPanics = 4
+
 // calling is where the thread of a frozen request stands.
 type calling struct {
 	frame  uint64 // debugCall32's address behind its first INT3, where calls return to
@@ -130,17 +136,21 @@ func (t *Thread) makeCall(c Call) (*Called, error) {
 	if t.proc.Trap == 0 || t.proc.Calls == 0 {
 		return &Called{Err: ErrNoCalls}, nil
 	}
-	at, err := t.leavePark(c.Fresh)
+	need := uint64(0)
+	for _, s := range c.Steps {
+		need += uint64(len(s.Keep))
+	}
+	if need > KeptPointers || !c.Fresh && t.calls.kept+need > KeptPointers {
+		return &Called{Err: ErrTooMuch}, nil
+	}
+	fresh := c.Fresh && (t.calls.kept+need > KeptPointers || t.calls.panics > maxPanics)
+	at, err := t.leavePark(fresh)
 	if err != nil {
 		return nil, err
 	}
 	done := &Called{}
 	for i := range c.Steps {
 		s := &c.Steps[i]
-		if t.calls.kept+uint64(len(s.Keep)) > KeptPointers {
-			done.Err = ErrTooMuch
-			break
-		}
 		if at, err = t.runStep(s, at, done); err != nil {
 			return nil, err
 		}
@@ -280,13 +290,18 @@ func (t *Thread) runStep(s *Step, at Regs, done *Called) (Regs, error) {
 	}
 	mem := t.proc.Mem
 	for _, w := range s.Writes {
-		if _, err := mem.WriteMemory(word(w.To), w.Data); err != nil {
+		data := w.Data
+		if data == nil {
+			data = binary.LittleEndian.AppendUint64(nil, word(w.Value))
+		}
+		if _, err := mem.WriteMemory(word(w.To), data); err != nil {
 			return at, err
 		}
 	}
 	frame := at.Rsp + 8 // above the return address from the trap
 	for _, w := range s.Stack {
-		if err := mem.PutUint64(frame+w.Offset, word(w.Word)); err != nil {
+		data := binary.LittleEndian.AppendUint64(nil, word(w.Word))[:w.Size]
+		if _, err := mem.WriteMemory(frame+w.Offset, data); err != nil {
 			return at, err
 		}
 	}

@@ -10,6 +10,10 @@ type Detour struct {
 	// Calls are the call instructions in that function which lead out of the
 	// runtime: the thread runs on to the next one and into what it calls.
 	Calls []uint64
+	// End, if not 0, is where the thread goes if it makes none of the calls: the
+	// process ends there. The thread runs on, and Passed tells EndWhy.
+	End    uint64
+	EndWhy string
 	// Result: the function is run until it returns, and it is a stop only if its
 	// first result is not 0 (ABIInternal: in RAX).
 	Result bool
@@ -32,7 +36,7 @@ func (t *Thread) detour(addr uint64) (stop bool, err error) {
 	if d.Result {
 		return t.detourResult(regs)
 	}
-	return true, t.detourCall(d.Calls)
+	return t.detourCall(addr, d)
 }
 
 // detourResult runs to the return of the function that was just entered. The
@@ -89,19 +93,26 @@ func (t *Thread) detourTo(addrs []uint64, there func(Regs) bool) error {
 }
 
 // detourCall runs to the next of the call instructions and into the function that
-// it calls, passing those in which the request cannot be frozen either. If there
-// is none the thread never comes back from where it is: it ends.
-func (t *Thread) detourCall(calls []uint64) error {
+// it calls, passing those in which the request cannot be frozen either.
+func (t *Thread) detourCall(addr uint64, d Detour) (bool, error) {
+	stops := d.Calls
+	if d.End != 0 {
+		stops = append(slices.Clone(stops), d.End)
+	}
 	for {
-		if err := t.detourTo(calls, func(Regs) bool { return true }); err != nil {
-			return err
+		if err := t.detourTo(stops, func(Regs) bool { return true }); err != nil {
+			return false, err
 		}
 		at, err := t.step()
 		if err != nil {
-			return err
+			return false, err
 		}
-		if !at.fault && !t.proc.NoFreeze(at.regs.Rip) {
-			return nil
+		switch {
+		case at.ret == 0 && d.End != 0 && within(t.proc.Func(d.End), at.regs.Rip):
+			t.report(Event{Passed: &Passed{Cause: CauseStop, Addr: addr, G: t.g, Why: d.EndWhy}})
+			return false, nil
+		case !at.fault && !t.proc.NoFreeze(at.regs.Rip):
+			return true, nil
 		}
 	}
 }

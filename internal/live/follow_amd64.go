@@ -32,8 +32,10 @@ type Births struct {
 func (t *Thread) adopt(regs Regs) (bool, error) {
 	b := &t.proc.Births
 	if regs.Rax == t.adopted {
-		t.adopted = 0
-		return false, nil // it was in front of the call
+		// It was in front of the call; perhaps not for the first time, if a
+		// signal took the resume flag. No other function can be at that address:
+		// gate.adopt keeps it.
+		return false, nil
 	}
 	call, err := t.callOf(b.NewProc, regs)
 	if err != nil || call == 0 || !b.Follow(call+callLength) {

@@ -58,6 +58,8 @@ func newService(t *testing.T, dir string, args ...string) *service {
 		DebugCall: [2]uint64{img.DebugCall.Start, img.DebugCall.End},
 		CallFrame: [2]uint64{img.DebugCall32.Start, img.DebugCall32.End},
 		Park:      img.Park.Start,
+		Calls:     img.Calls.Start,
+		Trap:      img.Trap.Start,
 		GOffset:   s.sym.tls,
 		Func:      s.sym.bounds,
 		NoFreeze:  s.sym.runtime,

@@ -185,7 +185,7 @@ type Thread struct {
 	resumed    int             // the request that resumed it last: PTRACE_CONT or PTRACE_SINGLESTEP
 	unarmed    map[uint64]bool // of the running plan
 	unfollowed bool            // see Frozen
-	adopted    uint64          // the function that adopt has put in front of runtime.newproc; 0: none
+	adopted    uint64          // the function that adopt had started last; 0: none
 	g          uint64          // the request's runtime.g, 0 until seen
 	calls      calling         // of a frozen request
 }

@@ -24,6 +24,9 @@ func (s *Session) ID() int { return s.id }
 // is none. It may be used after Close.
 func (s *Session) Audit() *audit.Log { return s.log }
 
+// IsSecret says whether what goes by that name is hidden, as Clean hides texts.
+func (e *Engine) IsSecret(name string) bool { return e.guard.Name(name) }
+
 // recordOpened opens the session's part of the audit. Called under Engine.mu.
 func (s *Session) recordOpened(who access.Identity) {
 	s.log = s.e.cfg.Audit.With(append(audit.Who(who), slog.Int("session", s.id))...)

@@ -47,7 +47,11 @@ func (r *request) hold() (command, bool) {
 		select {
 		case cmd := <-r.cmds:
 			return cmd, true
-		case ev := <-r.thread.Events(): // only Gone can come
+		case ev := <-r.thread.Events(): // only Called and Gone can come
+			if ev.Called != nil {
+				r.called(ev.Called)
+				continue
+			}
 			if ev.Gone != nil {
 				r.lost(*ev.Gone)
 			}
@@ -96,7 +100,7 @@ func (r *request) watchStall() {
 // frozen is how many requests are frozen. Called under Engine.mu.
 func (e *Engine) frozen() (n int) {
 	for _, r := range e.requests {
-		if r.state == requestFrozen {
+		if r.state.parked() {
 			n++
 		}
 	}
@@ -107,11 +111,12 @@ func (e *Engine) frozen() (n int) {
 // being moved. guard: the stall guard wants it.
 func (r *request) giveUp(why string, guard bool) {
 	r.e.mu.Lock()
-	if r.state != requestFrozen {
+	if !r.state.parked() {
 		r.e.mu.Unlock()
 		return
 	}
 	r.state = requestRunning
+	r.abandonCall()
 	r.info.Frozen = false
 	r.session.tally.thawed++
 	r.noteWhy(why)

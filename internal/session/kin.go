@@ -110,7 +110,7 @@ func (r *request) mayFreeze() bool {
 	root := func(info Request) RequestID { return cmp.Or(info.Root, info.ID) }
 	frozen := make(map[RequestID]bool)
 	for _, other := range r.e.requests {
-		if other.state == requestFrozen {
+		if other.state.parked() {
 			frozen[root(other.info)] = true
 		}
 	}

@@ -158,6 +158,9 @@ func (r *request) tellUnarmed() {
 	if last == nil {
 		return
 	}
+	if last.Unfollowed && r.session.toldUnfollowed.CompareAndSwap(false, true) {
+		r.session.output(fmt.Sprintf("a goroutine that a request starts while all %d hardware breakpoints of its thread are in use runs untouched: use fewer breakpoints, or start it with gate.Go", live.HardwareSlots))
+	}
 	for _, b := range r.session.verified() {
 		if slices.ContainsFunc(b.addrs, func(a uint64) bool { return slices.Contains(last.Unarmed, a) }) {
 			r.session.output(fmt.Sprintf("breakpoint %d (%s:%d) was not watched while a step ran over a call: a thread has %d hardware breakpoints, and the step needs one; remove a breakpoint to have all watched",

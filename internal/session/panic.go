@@ -42,6 +42,7 @@ type PanicFilters struct {
 const (
 	raiseFunction   = "runtime.gopanic"
 	recoverFunction = "runtime.gorecover"
+	endFunction     = "runtime.fatalpanic" // of a panic that was not recovered
 )
 
 // exceptionList is the list of the breakpoints of panics.
@@ -99,7 +100,11 @@ func panicDetours(bi *proc.BinaryInfo, mem proc.MemoryReadWriter) map[uint64]liv
 	detours := make(map[uint64]live.Detour)
 	if fn := function(bi, raiseFunction); fn != nil {
 		if calls, err := indirectCalls(bi, mem, fn); err == nil && len(calls) > 0 {
-			detours[fn.Entry] = live.Detour{Calls: calls}
+			d := live.Detour{Calls: calls}
+			if end := function(bi, endFunction); end != nil {
+				d.End, d.EndWhy = end.Entry, "a panic that nothing recovers, on a goroutine that has no deferred function to freeze it in; the process ends now"
+			}
+			detours[fn.Entry] = d
 		}
 	}
 	if fn := function(bi, recoverFunction); fn != nil {

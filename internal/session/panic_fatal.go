@@ -26,13 +26,11 @@ import (
 func (r *request) nothingRecovers(frames []proc.Stackframe) bool {
 	pending, err := r.pendingDefers(frames)
 	if err != nil {
-		r.session.output("XXX "+err.Error())
 		return false
 	}
 	c := recoverCheck{bi: r.e.bi, mem: r.e.mem, seen: make(map[uint64]bool)}
 	for _, pc := range pending {
 		if c.mayRecover(pc, 0) {
-			r.session.output(fmt.Sprintf("XXX %#x %v", pc, r.e.bi.PCToFunc(pc).Name))
 			return false
 		}
 	}
@@ -50,10 +48,12 @@ func (r *request) pendingDefers(frames []proc.Stackframe) ([]uint64, error) {
 	if n := len(frames); n == 0 || frames[n-1].Err != nil || frames[n-1].Current.Fn == nil || frames[n-1].Current.Fn.Name != "runtime.goexit" {
 		return nil, errDefers // not all of the stack
 	}
-	scope, err := proc.ThreadScope(r.group.Selected, r.group.Selected.CurrentThread())
+	t := r.group.Selected
+	g, err := proc.GetG(t.CurrentThread())
 	if err != nil {
 		return nil, err
 	}
+	scope := proc.FrameToScope(t, t.Memory(), g, t.CurrentThread().ThreadID(), frames...)
 	list, err := linkedDefers(scope, r.e.mem)
 	if err != nil {
 		return nil, err

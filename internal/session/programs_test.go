@@ -43,7 +43,7 @@ func run(m *testing.M) int {
 
 // build builds a service as its users build theirs, optimised and outside the
 // workspace, once for all tests.
-func build(t *testing.T, dir string) string {
+func build(t testing.TB, dir string) string {
 	t.Helper()
 	exe := filepath.Join(buildDir, filepath.Base(dir))
 	if _, err := os.Stat(exe); err == nil {
@@ -60,7 +60,7 @@ func build(t *testing.T, dir string) string {
 }
 
 // launch starts a service and waits until it listens.
-func launch(t *testing.T, exe string, args ...string) (cmd *exec.Cmd, url string) {
+func launch(t testing.TB, exe string, args ...string) (cmd *exec.Cmd, url string) {
 	t.Helper()
 	cmd = exec.Command(exe, args...)
 	cmd.Stderr = os.Stderr

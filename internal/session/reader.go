@@ -38,7 +38,8 @@ func (r *Reader) Look(f func(t *proc.Target) error) error {
 		return ErrEnded
 	}
 	if r.target == nil {
-		cfg, mem := e.maskedConfig()
+		cfg, mem, fenced := e.maskedConfig()
+		fenced.session = r.s
 		grp, err := backend.New(cfg).Target()
 		if err != nil {
 			return fmt.Errorf("no Delve target: %w", err)
@@ -57,6 +58,12 @@ var ErrNotParked = errors.New("the goroutine is not parked: only those that wait
 // wake up meanwhile: nothing stops it.
 func (r *Reader) Goroutine(id int64, f func(t *proc.Target, g *proc.G) error) error {
 	return r.Look(func(t *proc.Target) error {
+		switch others, err := r.Others(); {
+		case err != nil:
+			return err
+		case others[id]:
+			return fmt.Errorf("goroutine %d: %w", id, ErrOthers)
+		}
 		g, err := proc.FindGoroutine(t, id)
 		if err != nil {
 			return err

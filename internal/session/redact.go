@@ -41,11 +41,12 @@ func (f forgetful) Unlock() {
 }
 
 // maskedConfig is backendConfig for a target whose memory hides secrets.
-func (e *Engine) maskedConfig() (backend.Config, *taint.Memory) {
+func (e *Engine) maskedConfig() (backend.Config, *taint.Memory, *fence) {
+	fenced := &fence{e: e}
 	cfg := e.backendConfig()
-	mem := taint.NewMemory(e.mem)
+	mem := taint.NewMemory(fenced)
 	cfg.Memory, cfg.Brain = mem, forgetful{&e.brain, mem}
-	return cfg, mem
+	return cfg, mem, fenced
 }
 
 // LiftRedaction takes the rules of redaction away from the session. Fields with

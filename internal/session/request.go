@@ -21,8 +21,12 @@ type requestState int
 const (
 	requestRunning requestState = iota
 	requestFrozen
+	requestCalling // frozen, and its thread makes a call
 	requestGone
 )
+
+// parked: its goroutine stands still.
+func (s requestState) parked() bool { return s == requestFrozen || s == requestCalling }
 
 // command is a movement that the IDE asks a frozen request to make.
 type command int
@@ -54,13 +58,15 @@ type request struct {
 	// Guarded by Engine.mu.
 	info     Request
 	state    requestState
+	call     *ongoing      // of requestCalling
 	frozenAt time.Time     // when it was frozen last
 	orphaned time.Duration // when its request was found to have ended, on board.Now's clock; 0: it has not
 	told     bool          // its goroutine was looked at or has stopped, see tellWaiting
 
 	// Guarded by Engine.brain.
-	proc *backend.Process // nil until the first stop
-	mem  *taint.Memory    // of proc
+	proc  *backend.Process // nil until the first stop
+	mem   *taint.Memory    // of proc
+	fence *fence           // below mem
 
 	searched   bool      // for secrets, at this stop
 	lastSearch time.Time // at a log point
@@ -188,6 +194,7 @@ func (r *request) finish() {
 	e := r.e
 	e.mu.Lock()
 	r.state = requestGone // from here on nobody looks at the target
+	r.abandonCall()
 	r.info.Frozen = false
 	info := r.info
 	e.mu.Unlock()

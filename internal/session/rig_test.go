@@ -3,6 +3,7 @@
 package session_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -28,7 +29,8 @@ type rig struct {
 	pid    int
 	url    string
 	log    *logLines
-	killed bool // by the test
+	path   string // of the requests that show it untouched; empty: /orders/7
+	killed bool   // by the test
 }
 
 type logLines struct {
@@ -164,7 +166,7 @@ func (r *rig) checkUntouched(t *testing.T) {
 		}
 	}
 	for range 20 {
-		if status, err := get(allowed, r.url+"/orders/7"); err != nil || status != 200 {
+		if status, err := get(allowed, r.url+cmp.Or(r.path, "/orders/7")); err != nil || status != 200 {
 			t.Fatalf("afterwards: status %d, %v", status, err)
 		}
 	}

@@ -24,8 +24,9 @@ type Session struct {
 	stopOnEntry atomic.Bool
 	armed       atomic.Pointer[ready]
 
-	guard     atomic.Pointer[taint.Guard]
-	toldMoved atomic.Bool // see tellMoved
+	guard          atomic.Pointer[taint.Guard]
+	toldMoved      atomic.Bool // see tellMoved
+	toldUnfollowed atomic.Bool // that goroutines were not followed
 
 	// Guarded by Engine.mu.
 	started bool
@@ -141,6 +142,9 @@ func (s *Session) command(id RequestID, cmd command) error {
 	if err != nil {
 		return err
 	}
+	if r.state == requestCalling {
+		return ErrCalling
+	}
 	if r.state != requestFrozen {
 		return ErrRunning
 	}
@@ -158,6 +162,9 @@ func (s *Session) Pause(id RequestID) error {
 	r, err := s.lookup(id)
 	if err == nil && r.state == requestFrozen {
 		err = ErrFrozen
+	}
+	if err == nil && r.state == requestCalling {
+		err = ErrCalling
 	}
 	s.e.mu.Unlock()
 	if err != nil {
@@ -179,6 +186,9 @@ func (s *Session) Inspect(id RequestID, f func(t *proc.Target) error) error {
 	defer s.e.brain.Unlock()
 	s.e.mu.Lock()
 	r, err := s.lookup(id)
+	if err == nil && r.state == requestCalling {
+		err = ErrCalling
+	}
 	if err == nil && r.state != requestFrozen {
 		err = ErrRunning
 	}

@@ -15,19 +15,20 @@ type target struct {
 	proc  *backend.Process
 	group *proc.TargetGroup
 	mem   *taint.Memory // what Delve sees of the service's
+	fence *fence        // below it
 }
 
 // newTarget makes one. Called under the brain lock, or before there are
 // requests.
 func (e *Engine) newTarget() (target, error) {
-	cfg, mem := e.maskedConfig()
+	cfg, mem, fenced := e.maskedConfig()
 	p := backend.New(cfg)
 	grp, err := p.Target()
 	if err != nil {
 		return target{}, err
 	}
 	grp.KeepSteppingBreakpoints = proc.TracepointKeepsSteppingBreakpoints // log points end no step
-	return target{p, grp, mem}, nil
+	return target{p, grp, mem, fenced}, nil
 }
 
 // bindTarget gives r, which froze for the first time at fr, a target. Called
@@ -46,7 +47,8 @@ func (r *request) bindTarget(fr *live.Frozen) error {
 	if err := t.proc.Bind(t.group.Selected, r.thread, fr, r.passed, r.lost); err != nil {
 		return err
 	}
-	r.proc, r.group, r.mem = t.proc, t.group, t.mem
+	r.proc, r.group, r.mem, r.fence = t.proc, t.group, t.mem, t.fence
+	r.fence.session = r.session
 	r.mem.Use(r.session.Guard())
 	return nil
 }
@@ -57,7 +59,8 @@ func (r *request) freeTarget() {
 	defer r.e.brain.Unlock()
 	if r.group != nil {
 		r.mem.Use(nil)
-		r.e.spare = append(r.e.spare, target{r.proc, r.group, r.mem})
-		r.proc, r.group, r.mem = nil, nil, nil
+		r.fence.session = nil
+		r.e.spare = append(r.e.spare, target{r.proc, r.group, r.mem, r.fence})
+		r.proc, r.group, r.mem, r.fence = nil, nil, nil, nil
 	}
 }

@@ -37,6 +37,9 @@ func (s *Session) WriteMemory(addr uint64, data []byte, partial bool) (int, erro
 	if addr < e.text.end[len(e.text.end)-1] && e.text.start[0] < addr+uint64(len(data)) {
 		return 0, fmt.Errorf("%d bytes at %#x: %w", len(data), addr, ErrProgramText)
 	}
+	if err := e.mayWrite(s, addr, len(data)); err != nil {
+		return 0, err
+	}
 	// Asked first and not found out by writing: process_vm_writev(2) would
 	// write the pages before the one that it cannot write.
 	n, err := writable(e.cfg.PID, addr, uint64(len(data)))

@@ -111,6 +111,51 @@ func panicking() {
 	panic(&shopError{Code: 42})
 }
 
+// small is inlined into its caller, unless inlining is off.
+func small(n int) int {
+	keep(n) //bp:small
+	return n + 1
+}
+
+//go:noinline
+func callsSmall(n int) int { return small(n) + 1 }
+
+type clerk struct{ desk int }
+
+//go:noinline
+func (c *clerk) stamp(n int) {
+	keep(c.desk, n) //bp:stamp
+}
+
+// Sign has a value as its receiver: a pointer to a clerk signs through a wrapper.
+//
+//go:noinline
+func (c clerk) Sign(n int) {
+	keep(c.desk, n) //bp:sign
+}
+
+//go:noinline
+func (c clerk) Seal(n int) {
+	keep(c.desk, n) //bp:seal
+}
+
+// An office has another one's method, under a name that says nothing of whose.
+type office struct {
+	floor int
+	clerk
+}
+
+type signer interface{ Sign(int) }
+
+type sealer interface{ Seal(int) }
+
+//go:noinline
+func through(s signer, seals sealer, f func(int)) {
+	f(2)
+	s.Sign(1)
+	seals.Seal(3)
+}
+
 func main() {
 	note := "ring twice"
 	parent := &order{ID: 1, Customer: "parent"}
@@ -126,4 +171,7 @@ func main() {
 	shown()
 	panicking()
 	keep(deep(200))
+	keep(callsSmall(3))
+	c := &clerk{desk: 7}
+	through(c, &office{floor: 1, clerk: *c}, c.stamp)
 }

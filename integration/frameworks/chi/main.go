@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -19,6 +20,8 @@ func main() {
 	r := chi.NewRouter()
 	r.Use(chimiddleware.Recoverer)
 	r.With(middleware.New(new(gate.Gate))).Get("/orders/{id}", order)
+	r.With(middleware.New(new(gate.Gate))).Get("/panics/{id}", unlucky)
+	r.With(middleware.New(new(gate.Gate)), chimiddleware.Recoverer).Get("/inside/panics/{id}", unlucky)
 	serve.Run(r)
 }
 
@@ -36,4 +39,10 @@ func order(w http.ResponseWriter, r *http.Request) {
 //go:noinline
 func price(id int) int {
 	return id*100 + 99 //bp:price
+}
+
+// unlucky panics with an error of its own.
+func unlucky(_ http.ResponseWriter, r *http.Request) {
+	id := chi.URLParam(r, "id")
+	panic(fmt.Errorf("order %s is unlucky", id)) //bp:unlucky
 }

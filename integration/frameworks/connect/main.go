@@ -23,7 +23,7 @@ func main() {
 	orders.Handle("/shop.Orders/Get", connect.NewUnaryHandler("/shop.Orders/Get", order))
 	gated := middleware.New(g)(orders) // in front of the mux: the procedure names the thread
 
-	carts := connect.NewUnaryHandler("/shop.Carts/Get", cart, connect.WithInterceptors(connectgate.New(g)))
+	carts := connect.NewUnaryHandler("/shop.Carts/Get", cart, connect.WithInterceptors(connectgate.New(g)), connect.WithRecover(recovered))
 	serve.Run(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/shop.Carts/Get" {
 			carts.ServeHTTP(w, r)
@@ -43,11 +43,22 @@ func order(_ context.Context, req *connect.Request[wrapperspb.Int64Value]) (*con
 // cart answers with the price of a cart.
 func cart(_ context.Context, req *connect.Request[wrapperspb.Int64Value]) (*connect.Response[wrapperspb.StringValue], error) {
 	id := req.Msg.GetValue()
+	if id == unluckyID {
+		panic(fmt.Errorf("cart %d is unlucky", id)) //bp:unlucky
+	}
 	total := price(id)                                                             //bp:cart-price
 	return connect.NewResponse(wrapperspb.String(fmt.Sprint(id, " ", total))), nil //bp:cart-priced
 }
 
+// unluckyID is a cart at which the handler panics.
+//
 //go:noinline
+const unluckyID = 13
+
+func recovered(_ context.Context, _ connect.Spec, _ http.Header, v any) error {
+	return connect.NewError(connect.CodeInternal, fmt.Errorf("recovered: %v", v))
+}
+
 func price(id int64) int64 {
 	return id*100 + 99
 }

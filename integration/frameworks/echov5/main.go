@@ -2,6 +2,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -17,6 +18,7 @@ func main() {
 	e := echo.New()
 	e.Use(echov5gate.New(new(gate.Gate)), middleware.Recover())
 	e.GET("/orders/:id", order)
+	e.GET("/panics/:id", unlucky)
 	serve.Run(e)
 }
 
@@ -33,4 +35,10 @@ func order(c *echo.Context) error {
 //go:noinline
 func price(id int) int {
 	return id*100 + 99 //bp:price
+}
+
+// unlucky panics with an error of its own.
+func unlucky(c *echo.Context) error {
+	id := c.Param("id")
+	panic(fmt.Errorf("order %s is unlucky", id)) //bp:unlucky
 }

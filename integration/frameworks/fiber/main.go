@@ -36,6 +36,7 @@ func run(ctx context.Context, addr string) error {
 	app := fiber.New(fiber.Config{ReadTimeout: limit, WriteTimeout: limit})
 	app.Use(recover.New())
 	app.Get("/orders/:id", fibergate.New(new(gate.Gate)), order)
+	app.Get("/panics/:id", fibergate.New(new(gate.Gate)), unlucky)
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
@@ -59,4 +60,10 @@ func order(c fiber.Ctx) error {
 //go:noinline
 func price(id int) int {
 	return id*100 + 99 //bp:price
+}
+
+// unlucky panics with an error of its own.
+func unlucky(c fiber.Ctx) error {
+	id := c.Params("id")
+	panic(fmt.Errorf("order %s is unlucky", id)) //bp:unlucky
 }

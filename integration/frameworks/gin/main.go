@@ -2,6 +2,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -17,6 +18,7 @@ func main() {
 	engine := gin.New()
 	engine.Use(gingate.New(new(gate.Gate)), gin.Recovery())
 	engine.GET("/orders/:id", order)
+	engine.GET("/panics/:id", unlucky)
 	serve.Run(engine)
 }
 
@@ -34,4 +36,10 @@ func order(c *gin.Context) {
 //go:noinline
 func price(id int) int {
 	return id*100 + 99 //bp:price
+}
+
+// unlucky panics with an error of its own.
+func unlucky(c *gin.Context) {
+	id := c.Param("id")
+	panic(fmt.Errorf("order %s is unlucky", id)) //bp:unlucky
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/remotedbg/remotedbg/gate"
@@ -32,7 +34,7 @@ func main() {
 func run(ctx context.Context, addr string) error {
 	g := new(gate.Gate)
 	srv := grpc.NewServer(
-		grpc.ChainUnaryInterceptor(grpcgate.Unary(g)),
+		grpc.ChainUnaryInterceptor(grpcgate.Unary(g), recovered),
 		grpc.ChainStreamInterceptor(grpcgate.Stream(g)),
 	)
 	srv.RegisterService(&orders, nil)
@@ -68,11 +70,27 @@ func handleGet(srv any, ctx context.Context, decode func(any) error, interceptor
 // get answers with the price of an order.
 func get(_ context.Context, in *wrapperspb.Int64Value) (*wrapperspb.StringValue, error) {
 	id := in.GetValue()
+	if id == unluckyID {
+		panic(fmt.Errorf("order %d is unlucky", id)) //bp:unlucky
+	}
 	total := price(id)                                        //bp:get-price
 	return wrapperspb.String(fmt.Sprint(id, " ", total)), nil //bp:get-priced
 }
 
 // watch answers with the prices of an order and of the next one.
+// unluckyID is an order at which the handler panics.
+const unluckyID = 13
+
+// recovered answers a call whose handler panics.
+func recovered(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = status.Errorf(codes.Internal, "recovered: %v", v)
+		}
+	}()
+	return handler(ctx, req)
+}
+
 func watch(_ any, ss grpc.ServerStream) error {
 	in := new(wrapperspb.Int64Value)
 	if err := ss.RecvMsg(in); err != nil {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -20,6 +21,7 @@ func main() {
 	mux.Handle("GET /inside/{id}", inside)
 	outside := middleware.Handler(http.TimeoutHandler(http.HandlerFunc(order), time.Minute, "too late"))
 	mux.Handle("GET /outside/{id}", outside)
+	mux.Handle("GET /panics/{id}", middleware.Handler(http.HandlerFunc(unlucky)))
 	serve.Run(mux)
 }
 
@@ -37,4 +39,10 @@ func order(w http.ResponseWriter, r *http.Request) {
 //go:noinline
 func price(id int) int {
 	return id*100 + 99 //bp:price
+}
+
+// unlucky panics with an error of its own.
+func unlucky(_ http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	panic(fmt.Errorf("order %s is unlucky", id)) //bp:unlucky
 }

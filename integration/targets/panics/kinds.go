@@ -54,7 +54,7 @@ func nilPointer(w http.ResponseWriter, r *http.Request) {
 func index(w http.ResponseWriter, r *http.Request) {
 	items := strings.Split(r.URL.Path, "/")
 	known := find("7")
-	fmt.Fprintln(w, items[len(items)+2]) //bp:index
+	fmt.Fprintln(w, items[int(r.ContentLength)+5]) //bp:index
 	fmt.Fprintln(w, known.Owner)
 }
 

@@ -1,0 +1,77 @@
+//go:build linux && amd64
+
+package integration_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/remotedbg/remotedbg/integration/harness"
+)
+
+// TestGoroutines debugs a request that fans out over 20 goroutines: three of them
+// stop at the same time, each is a thread of its own, is stepped by itself, and
+// the other 17 and everybody else's run on. Nothing in the handler knows of it.
+func TestGoroutines(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, harness.Variant{}, "-gc", "50ms")
+	c := r.debug("fan-part", "fan-total")
+	const path = "/fan?n=20&how=go"
+	p := r.request(path)
+	var children []*thread
+	for range 3 {
+		children = append(children, c.stopped("breakpoint", "fan-part"))
+	}
+	must(t, r.others.All(200, path, endTimeout))
+	p.held(t)
+
+	names := make(map[int]string)
+	list, err := c.Threads()
+	must(t, err)
+	for _, th := range list {
+		names[th.Id] = th.Name
+	}
+	const whose = " of GET /fan from " + harness.Allowed
+	var cents []string
+	for _, th := range children {
+		if name := names[th.id]; !strings.HasPrefix(name, "go main.fanOut.") || !strings.HasSuffix(name, whose) {
+			t.Errorf("thread %d is %q", th.id, name)
+		}
+		v, err := c.Evaluate("cents", th.top().ID, "watch")
+		must(t, err)
+		cents = append(cents, v.Result)
+	}
+	slices.Sort(cents)
+	if !slices.Equal(cents, []string{"103", "110", "117"}) {
+		t.Errorf("stopped with cents = %v", cents)
+	}
+
+	children[0].step(c.Next)
+	children[1].step(c.StepIn)
+	children[1].in("main.discounted")
+	children[2].at("fan-part")
+	for _, th := range children {
+		p.held(t)
+		th.resume()
+	}
+	th := c.stopped("breakpoint", "fan-total")
+	th.resume()
+	if reply := p.ok(t); reply.Body != "total 2156\n" {
+		t.Errorf("the answer is %q", reply.Body)
+	}
+}
+
+// TestFollowOff leaves goroutines alone.
+func TestFollowOff(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, harness.Variant{})
+	c := r.ide(r.attach("--follow", "off"), nil, "fan-part", "fan-total")
+	p := r.request("/fan?n=20&how=go")
+	th := c.stopped("breakpoint", "fan-total")
+	if threads, err := c.Threads(); err != nil || len(threads) != 1 {
+		t.Errorf("threads %v, %v", threads, err)
+	}
+	th.resume()
+	p.ok(t)
+}

@@ -1,0 +1,60 @@
+// Command stepping is a service whose handlers are programs to be stepped
+// through: one for each construct of the language at which steps are easily
+// wrong. A handler's first line has the mark //bp:NAME, its path is /NAME.
+//
+// What they compute is answered, so that nothing is dead code.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+
+	"github.com/remotedbg/remotedbg/gate"
+	"github.com/remotedbg/remotedbg/middleware"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
+	flag.Parse()
+	if err := run(*addr); err != nil {
+		fmt.Fprintln(os.Stderr, "stepping:", err)
+		os.Exit(1)
+	}
+}
+
+func run(addr string) error {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	for path, f := range map[string]func() int{
+		"/straight":   straight,
+		"/branches":   branches,
+		"/loops":      loops,
+		"/recursion":  recursion,
+		"/inlined":    inlined,
+		"/closures":   closures,
+		"/methods":    methods,
+		"/interfaces": interfaces,
+		"/generics":   generics,
+		"/defers":     defers,
+		"/recovered":  recovered,
+		"/rangefunc":  rangeFunc,
+		"/rangebreak": rangeBreak,
+		"/rangedefer": rangeDefer,
+		"/selects":    selects,
+		"/channels":   channels,
+		"/gostart":    goStart,
+		"/types":      types,
+		"/jumps":      jumps,
+		"/multiline":  multiline,
+	} {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, f()) })
+	}
+	fmt.Printf("stepping listening on %s\n", ln.Addr())
+	return http.Serve(ln, middleware.New(&gate.Gate{})(mux))
+}

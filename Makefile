@@ -34,7 +34,8 @@ test:
 	@.ci/test $(MODULES)
 
 # Not part of test: it installs VS Code from npm and, if there is none, Chromium
-# with apt-get. It fails where they cannot be had.
+# with apt-get. It fails where they cannot be had; .ci/run, which runs it too, goes
+# on then and says so.
 test-ide:
 	@cd integration && go run -buildvcs=false ./ide $(if $(SHOTS),-screenshots '$(abspath $(SHOTS))')
 

@@ -13,6 +13,7 @@ import (
 // dataBreakpointInfo found, and nothing that was made up reaches the engine.
 func TestDataBreakpoints(t *testing.T) {
 	b, _ := frozenAt(t, "values", "-gcflags=all=-N -l")
+	b.fake.lift()
 	info := func(args map[string]any) godap.DataBreakpointInfoResponseBody {
 		t.Helper()
 		r, err := b.Do("dataBreakpointInfo", args)

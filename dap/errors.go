@@ -72,8 +72,9 @@ var (
 	kindStatus = newKind(1390, "cannot tell the status", "look at what the agent (remotedbg attach) prints", false)
 
 	kindEvaluate = newKind(1401, "cannot evaluate", "use variables of the selected frame, selectors, indexing, conversions and operators", false)
-	kindNoCalls  = newKind(1402, "function calls are refused", "a call would run code in a live service: use fields, len, cap and operators instead", false)
+	kindNoCalls  = newKind(1402, "no function is called here", "call it in the debug console", false)
 	kindNoFrame  = newKind(1403, "no frame to evaluate in", "select a frame of a stopped request", false)
+	kindPanicked = newKind(1405, "the function has panicked", "the request stands where it was: the panic went no further", false)
 	kindDlv      = newKind(1404, "dlv command refused", "type dlv help in the debug console for what there is", false)
 
 	kindSource      = newKind(1501, "source without a path", "set breakpoints in files on disk", false)

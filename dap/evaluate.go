@@ -25,9 +25,10 @@ const (
 )
 
 // evaluate answers expressions of the debug console, watches, hovers and
-// copies. It never writes and never calls.
-func (c *conn) evaluate(_ context.Context, args dap.EvaluateArguments) (dap.EvaluateResponseBody, error) {
-	body, err := c.evaluateIn(args)
+// copies. It writes nothing, and calls functions of the service for the debug
+// console only.
+func (c *conn) evaluate(ctx context.Context, args dap.EvaluateArguments) (dap.EvaluateResponseBody, error) {
+	body, err := c.evaluateIn(ctx, args)
 	if f, ok := err.(*failure); ok {
 		switch args.Context {
 		case "watch", "repl", "hover":
@@ -37,11 +38,16 @@ func (c *conn) evaluate(_ context.Context, args dap.EvaluateArguments) (dap.Eval
 	return body, err
 }
 
-func (c *conn) evaluateIn(args dap.EvaluateArguments) (dap.EvaluateResponseBody, error) {
+func (c *conn) evaluateIn(ctx context.Context, args dap.EvaluateArguments) (dap.EvaluateResponseBody, error) {
 	var body dap.EvaluateResponseBody
 	expr, raw := cutRaw(strings.TrimSpace(args.Expression))
-	if isConsole(expr) && (args.Context == "repl" || args.Context == "") {
+	console := args.Context == "repl" || args.Context == ""
+	if isConsole(expr) && console {
 		return c.consoleLine(args.FrameId, expr)
+	}
+	asked, unsafe := false, false
+	if console {
+		expr, asked, unsafe = cutCall(expr)
 	}
 	if err := refuse(expr); err != nil {
 		return body, err
@@ -49,6 +55,12 @@ func (c *conn) evaluateIn(args dap.EvaluateArguments) (dap.EvaluateResponseBody,
 	f, err := c.evaluationFrame(args.FrameId)
 	if err != nil {
 		return body, err
+	}
+	if console && (asked || mayContainCall(expr)) {
+		body, called, err := c.evaluateCall(ctx, args, f, expr, unsafe, raw)
+		if called || err != nil {
+			return body, err
+		}
 	}
 	err = c.view(f, kindEvaluate, func(x *viewer) error {
 		x.plain = x.plain || raw
@@ -103,21 +115,21 @@ func refuse(expr string) error {
 	case len(expr) > maxExpression:
 		return kindEvaluate.becauseOf(fmt.Sprintf("the expression is longer than %d bytes", maxExpression))
 	case word == "call" && more:
-		return kindNoCalls.becauseOf(clip(expr, maxKey))
+		return kindNoCalls.because(errNotHere)
 	case word == "dlv":
 		return kindDlv.becauseOf(clip(expr, maxKey))
 	}
 	return nil
 }
 
-// evaluationError tells calls from other errors. Delve refuses them all, since
+// evaluationError tells calls from other errors, where none are made. Delve refuses them all, since
 // the scope has no way to resume, but not in one way: evalop has an error
 // value for a call, others with the same words for literals that need memory,
 // and a method that was optimised fails while it is looked up.
 func evaluationError(err error) error {
 	msg := err.Error()
 	if strings.Contains(msg, "without using 'call'") || strings.Contains(msg, "can not call") {
-		return kindNoCalls.because(nil)
+		return kindNoCalls.because(errNotHere)
 	}
 	return kindEvaluate.because(err)
 }

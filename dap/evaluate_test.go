@@ -83,14 +83,22 @@ func TestEvaluateWithoutFrame(t *testing.T) {
 	}
 }
 
-// Optimised functions cannot be called in another way than others.
+// Optimised functions cannot be called in another way than others, and none is
+// where a client evaluates by itself.
 func TestCallsAreRefusedInOptimizedCode(t *testing.T) {
 	b, _ := frozenAt(t, "values")
 	top, _, err := b.StackTrace(1, 0, 1)
 	must(t, err)
-	for _, expr := range []string{"inner(1)", "o.Placed.Unix()", "typedErr.Error()", `keep("x")`} {
-		if _, err := b.Evaluate(expr, top[0].Id, "repl"); failure(t, err).ID != 1402 {
-			t.Errorf("%s: %v", expr, err)
+	for _, expr := range []string{"inner(1)", "o.Placed.Unix()", "typedErr.Error()", `keep("x")`, "call inner(1)"} {
+		for _, where := range []string{"watch", "hover", "clipboard", "variables"} {
+			if _, err := b.Evaluate(expr, top[0].Id, where); failure(t, err).ID != 1402 {
+				t.Errorf("%s in a %s: %v", expr, where, err)
+			}
+		}
+	}
+	for _, call := range b.fake.calls {
+		if strings.HasPrefix(call, "Call ") {
+			t.Errorf("called: %q", call)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func (c *conn) translate(ev session.Event) {
 // showStop tells the client that a request is stopped.
 func (c *conn) showStop(ev session.Event) {
 	c.handles.reset(ev.Request.ID)
-	c.handles.stop(ev.Request.ID).panic = ev.Panic
+	c.handles.stop(ev.Request.ID).exception = ev.Exception
 	c.event("stopped", stoppedBody{
 		Reason:           string(ev.Reason),
 		Description:      describeStop(ev),

@@ -11,6 +11,7 @@ import (
 	"github.com/go-delve/delve/pkg/proc"
 	"github.com/google/go-dap"
 
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -18,18 +19,22 @@ import (
 // of a scope (runtime.g and runtime._panic in runtime/runtime2.go).
 const panicValue = "runtime.curg._panic.arg"
 
-// exceptionInfo tells of the panic that the frozen request is in: while a
-// panic runs the deferred functions, a stop in one of them sees it.
+// exceptionInfo tells of the error response that the frozen request writes, or of
+// the panic that it is in: while a panic runs the deferred functions, a stop in one
+// of them sees it.
 func (c *conn) exceptionInfo(_ context.Context, args threadArguments) (dap.ExceptionInfoResponseBody, error) {
 	var body dap.ExceptionInfoResponseBody
 	f := c.innermost(session.RequestID(args.ThreadID))
-	at := c.handles.panicAt(f.req)
+	at := c.handles.exceptionAt(f.req)
 	err := c.view(f, kindNoPanic, func(x *viewer) error {
-		p, err := x.panicked()
+		if at == nil {
+			at = &session.ExceptionStop{} // in a deferred function, of a panic that did not stop it
+		}
+		e, err := x.exceptionHere(*at)
 		if err != nil {
 			return err
 		}
-		body = x.exception(p, at)
+		body = x.exceptionBody(&e)
 		return nil
 	})
 	return body, err
@@ -39,16 +44,16 @@ func (c *conn) exceptionInfo(_ context.Context, args threadArguments) (dap.Excep
 // that panicked, below the deferred function in which the request is frozen.
 func (c *conn) innermost(id session.RequestID) *frame {
 	f := &frame{req: id}
-	if at := c.handles.panicAt(id); at != nil {
+	if at := c.handles.exceptionAt(id); at != nil {
 		f.index = at.Hidden
 	}
 	return f
 }
 
-// panicAt is what the request's stop is at, nil if at no panic.
-func (h *handles) panicAt(id session.RequestID) *session.PanicStop {
+// exceptionAt is what the request's stop is at, nil if at no exception.
+func (h *handles) exceptionAt(id session.RequestID) *session.ExceptionStop {
 	if s := h.byReq[id]; s != nil {
-		return s.panic
+		return s.exception
 	}
 	return nil
 }
@@ -69,16 +74,17 @@ func (x *viewer) panicked() (val, error) {
 	return x.of(arg).dynamic(), nil
 }
 
-// exception describes the value p that panic was called with.
-func (x *viewer) exception(p val, at *session.PanicStop) dap.ExceptionInfoResponseBody {
-	message := x.panicText(p)
-	details := detailsOf(p, message)
-	details.EvaluateName = panicValue
+// exceptionBody describes e for a client.
+func (x *viewer) exceptionBody(e *exception) dap.ExceptionInfoResponseBody {
+	details := dap.ExceptionDetails{Message: e.message}
+	if e.at.Status == 0 {
+		details = detailsOf(e.value, e.message)
+		details.EvaluateName = panicValue
+		details.InnerException = x.innerErrors(e.value)
+	}
 	details.StackTrace = x.stackText()
-	details.InnerException = x.innerErrors(p)
 	return dap.ExceptionInfoResponseBody{
-		ExceptionId: panicKind(at), Description: clipText(panicKind(at)+": "+message, maxDescription),
-		BreakMode: "always", Details: &details,
+		ExceptionId: exceptionKind(&e.at), Description: e.text(), BreakMode: "always", Details: &details,
 	}
 }
 
@@ -86,10 +92,11 @@ func (x *viewer) exception(p val, at *session.PanicStop) dap.ExceptionInfoRespon
 // it in its widget.
 const maxDescription = 300
 
-// panicKind says in few words what sort of panic it is.
-func panicKind(at *session.PanicStop) string {
+// exceptionKind says in few words what sort of exception it is.
+func exceptionKind(at *session.ExceptionStop) string {
 	switch {
-	case at == nil:
+	case at.Status != 0:
+		return "error response"
 	case at.Recovered:
 		return "recovered panic"
 	case at.Fatal:
@@ -135,7 +142,7 @@ func (x *viewer) innerErrors(p val) []dap.ExceptionDetails {
 func (x *viewer) stackText() string {
 	var b strings.Builder
 	if g, err := proc.GetG(x.t.CurrentThread()); err == nil && g != nil {
-		fmt.Fprintf(&b, "goroutine %d [panic]:\n", g.ID)
+		fmt.Fprintf(&b, "goroutine %d:\n", g.ID)
 	}
 	const most = 50
 	frames := x.stack[min(x.f.index, len(x.stack)):]
@@ -165,9 +172,9 @@ func (x *viewer) isAbort(p val) bool {
 	return ok && is == at
 }
 
-// atPanic makes a viewer of the frame that panicked, for the goroutine of the
-// request: nothing of a connection is touched.
-func atPanic(t *proc.Target, at session.PanicStop) (*viewer, error) {
+// atException makes a viewer of the frame that panicked or responds, for the
+// goroutine of the request: nothing of a connection is touched.
+func atException(t *proc.Target, guard *taint.Guard, at session.ExceptionStop) (*viewer, error) {
 	frames, err := unwind(t, max(at.Hidden+1, wholeStack))
 	if err != nil {
 		return nil, err
@@ -179,6 +186,6 @@ func atPanic(t *proc.Target, at session.PanicStop) (*viewer, error) {
 	scope := proc.FrameToScope(t, t.Memory(), g, t.CurrentThread().ThreadID(), frames[at.Hidden:]...)
 	return &viewer{
 		showing: &showing{types: make(map[uint64]dynType)}, h: newHandles(),
-		f: &frame{index: at.Hidden}, scope: scope, t: t, stack: slices.Clone(frames),
+		f: &frame{index: at.Hidden}, scope: scope, t: t, stack: slices.Clone(frames), g: guard,
 	}, nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/remotedbg/remotedbg/dap/daptest"
 	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/audit"
+	"github.com/remotedbg/remotedbg/internal/invoke"
 	"github.com/remotedbg/remotedbg/internal/redact/taint"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
@@ -33,6 +34,7 @@ type fakeSession struct {
 	audit   *audit.Log
 	guard   *taint.Guard
 	details session.Details
+	result  invoke.Result // of Call
 
 	mu          sync.Mutex
 	requests    []session.Request
@@ -74,8 +76,17 @@ func (f *fakeSession) note(method string, args ...any) error {
 }
 
 func (f *fakeSession) Events() <-chan session.Event { return f.events }
-func (f *fakeSession) Guard() *taint.Guard          { return f.guard }
 func (f *fakeSession) Audit() *audit.Log            { return f.audit }
+
+func (f *fakeSession) Call(_ context.Context, id session.RequestID, q session.CallRequest) (invoke.Result, error) {
+	if err := f.note("Call ", id, q.Expr, q.Frame, q.Unsafe); err != nil {
+		return invoke.Result{}, err
+	}
+	if f.result.Func == "" { // there was no call in it
+		return invoke.Result{Exprs: []string{q.Expr}}, nil
+	}
+	return f.result, q.Before(f.result.Func)
+}
 
 func (f *fakeSession) Status() (session.Status, error) {
 	err := f.note("Status")
@@ -135,8 +146,12 @@ func (f *fakeSession) SetDataBreakpoints(want []session.DataBreakpoint) ([]sessi
 	return got, err
 }
 
-func (f *fakeSession) SetPanicFilters(want session.PanicFilters) (raised, recovered session.Breakpoint, err error) {
-	return session.Breakpoint{ID: 1, Verified: true}, session.Breakpoint{ID: 2, Verified: true}, f.note("SetPanicFilters ", want)
+func (f *fakeSession) SetExceptionFilters(want session.ExceptionFilters) (session.ExceptionBreakpoints, error) {
+	return session.ExceptionBreakpoints{
+			Raised: session.Breakpoint{ID: 1, Verified: true}, Recovered: session.Breakpoint{ID: 2, Verified: true},
+			Response: session.Breakpoint{ID: 3, Message: "no slot"},
+		}, f.note(fmt.Sprintf("SetExceptionFilters raised=%t fatal=%t recovered=%t response=%t",
+			want.Raised != nil, want.Fatal != nil, want.Recovered != nil, want.Response != nil))
 }
 
 func (f *fakeSession) Watchable(id session.RequestID, _ *proc.Target, _ *proc.EvalScope, expr string) (session.Data, error) {

@@ -24,11 +24,11 @@ type handles struct {
 
 // stopped is what belongs to one stop of one request.
 type stopped struct {
-	frames []int // id of the frame with that index, 0 if not given out
-	nodes  []int
-	http   *onStack           // nil: not looked for
-	panic  *session.PanicStop // nil: not at one
-	seen   *taint.Extents     // what the client was shown of memory
+	frames    []int // id of the frame with that index, 0 if not given out
+	nodes     []int
+	http      *onStack               // nil: not looked for
+	exception *session.ExceptionStop // nil: not at one
+	seen      *taint.Extents         // what the client was shown of memory
 }
 
 // frame is one frame of a frozen request.

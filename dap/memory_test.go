@@ -34,6 +34,7 @@ func (b *bench) readMemory(t *testing.T, ref string, offset, count int) (string,
 
 func TestReadMemory(t *testing.T) {
 	b, _ := frozenAt(t, "values", "-gcflags=all=-N -l")
+	b.fake.lift() // what may be read otherwise: TestSealedMemory
 	rows, err := b.Locals(1)
 	must(t, err)
 	ref := rows["long"].MemoryReference

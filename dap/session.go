@@ -3,12 +3,14 @@
 package dap
 
 import (
+	"context"
 	"errors"
 
 	"github.com/go-delve/delve/pkg/proc"
 
 	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/audit"
+	"github.com/remotedbg/remotedbg/internal/invoke"
 	"github.com/remotedbg/remotedbg/internal/redact/taint"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
@@ -25,7 +27,7 @@ type Session interface {
 	SetBreakpoints(file string, want []session.SourceBreakpoint) ([]session.Breakpoint, error)
 	SetFunctionBreakpoints(want []session.FunctionBreakpoint) ([]session.Breakpoint, error)
 	SetInstructionBreakpoints(want []session.InstructionBreakpoint) ([]session.Breakpoint, error)
-	SetPanicFilters(f session.PanicFilters) (raised, recovered session.Breakpoint, err error)
+	SetExceptionFilters(f session.ExceptionFilters) (session.ExceptionBreakpoints, error)
 	SetDataBreakpoints(want []session.DataBreakpoint) ([]session.Breakpoint, error)
 	Watchable(id session.RequestID, t *proc.Target, scope *proc.EvalScope, expr string) (session.Data, error)
 	WatchableAt(id session.RequestID, t *proc.Target, d session.Data) (session.Data, error)
@@ -43,6 +45,7 @@ type Session interface {
 	StepInstruction(id session.RequestID) error
 	Pause(id session.RequestID) error
 	Inspect(id session.RequestID, f func(t *proc.Target) error) error
+	Call(ctx context.Context, id session.RequestID, q session.CallRequest) (invoke.Result, error) // waits for the function, for some seconds at most
 	Symbols(f func(bi *proc.BinaryInfo) error) error
 	Guard() *taint.Guard // what hides secrets from the client
 	WriteMemory(addr uint64, data []byte, partial bool) (int, error)
@@ -69,7 +72,7 @@ func sessionError(err error, other *kind) error {
 		return nil
 	case errors.Is(err, session.ErrNoRequest):
 		return kindNoRequest.because(err)
-	case errors.Is(err, session.ErrRunning):
+	case errors.Is(err, session.ErrRunning), errors.Is(err, session.ErrCalling):
 		return kindRunning.because(err)
 	case errors.Is(err, session.ErrFrozen):
 		return kindFrozen.because(err)

@@ -26,7 +26,7 @@ func TestShown(t *testing.T) {
 		"now":      timestamp + `( \w+)? m=\+\d+\.\d+`,
 		"zeroTime": `0001-01-01T00:00:00Z \(zero\)`,
 		"wait":     `1m30s`,
-		"target":   `https://ada:xxxxx@shop.example/orders/7\?full=1#top`,
+		"target":   `https://ada:‹redacted›@shop.example/orders/7\?full=1#top`,
 		"req":      `POST http://shop.example/orders HTTP/1.1, Host: shop.example, from 203.0.113.7:4711, 2 bytes`,
 		"addr4":    `203\.0\.113\.7`, "addr6": `fe80::1%eth0`, "noAddr": `invalid IP`,
 		"prefix": `10\.0\.0\.0/8`, "port": `\[::1\]:80`, "ip": `192\.0\.2\.1`, "network": `192\.0\.2\.0/24`,

@@ -77,7 +77,7 @@ func at(t *testing.T, name string) string {
 func TestDlvConnect(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, harness.Variant{})
-	a := r.attach()
+	a := r.attach("--role", "mutate")
 	dlv := connect(t, a)
 
 	dlv.types("sources handlers.go$", `shop/handlers\.go`)

@@ -111,10 +111,11 @@ func (th *thread) again(reason, name string) {
 
 // frame is one frame of a stack.
 type frame struct {
-	ID   int
-	Func string
-	File string
-	Line int
+	ID      int
+	Func    string
+	Inlined bool // said behind the name
+	File    string
+	Line    int
 }
 
 func (f frame) String() string { return fmt.Sprintf("%s %s:%d", f.Func, f.File, f.Line) }
@@ -129,7 +130,8 @@ func (th *thread) stack() []frame {
 	}
 	frames := make([]frame, len(list))
 	for i, f := range list {
-		frames[i] = frame{ID: f.Id, Func: f.Name, Line: f.Line}
+		frames[i] = frame{ID: f.Id, Line: f.Line}
+		frames[i].Func, frames[i].Inlined = strings.CutSuffix(f.Name, " (inlined)")
 		if f.Source != nil {
 			frames[i].File = f.Source.Path
 		}

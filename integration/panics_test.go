@@ -367,3 +367,72 @@ func TestFatalPanics(t *testing.T) {
 		}
 	}
 }
+
+// TestErrorResponses: a request stops where it responds with an error, and nowhere
+// else; a step leads on in the function that responds.
+func TestErrorResponses(t *testing.T) {
+	t.Parallel()
+	r := atPanics(t, filter("error", ""))
+	for _, path := range []string{"/bare/fine", "/bare/missing", "/bare/failing"} {
+		p := r.send("POST", path, nil)
+		if path == "/bare/failing" {
+			th := r.exception("error response: status 503", "failing")
+			p.held(t)
+			r.serving(200)
+			if info := r.info(th); info.ExceptionId != "error response" || info.Details == nil || !strings.Contains(info.Details.StackTrace, "main.failing") {
+				t.Errorf("%+v, %+v", info, info.Details)
+			}
+			v, err := r.Evaluate("item", th.top().ID, "watch")
+			if err != nil || v.Result != `"/bare/failing"` {
+				t.Errorf("item is %+v, %v", v, err)
+			}
+			for range 3 {
+				if top := th.step(th.Next); top.Func != "main.failing" {
+					t.Fatalf("next led to %v", top)
+				} else if top.Line == r.marks["failing-after"].Line {
+					break
+				}
+			}
+			if top := th.top(); top.Line != r.marks["failing-after"].Line {
+				t.Errorf("next came to %v", top)
+			}
+			must(t, th.Continue(th.id))
+		}
+		r.sameAsUndebugged(path, p.wait(t))
+	}
+	// Recovery middleware responds with 500, on top of the frame that panicked.
+	p := r.send("POST", "/recovered/text", nil)
+	th := r.exception("error response: status 500", "recovered")
+	th.callers(th.top().Func, "main.text")
+	must(t, th.Continue(th.id))
+	r.sameAsUndebugged("/recovered/text", p.wait(t))
+
+	r.filter(filter("error", "status == 404"))
+	for _, path := range []string{"/bare/failing", "/bare/missing"} {
+		p := r.send("POST", path, nil)
+		if path == "/bare/missing" {
+			th := r.exception("error response: status 404", "missing")
+			must(t, th.Continue(th.id))
+		}
+		r.sameAsUndebugged(path, p.wait(t))
+	}
+}
+
+// TestBreakpointInGopanic: a function breakpoint there stops in the first deferred
+// function, since there no request can be frozen.
+func TestBreakpointInGopanic(t *testing.T) {
+	t.Parallel()
+	r := atPanics(t)
+	m, err := r.Do("setFunctionBreakpoints", dap.SetFunctionBreakpointsArguments{Breakpoints: []dap.FunctionBreakpoint{{Name: "runtime.gopanic"}}})
+	must(t, err)
+	if bps := m.(*dap.SetFunctionBreakpointsResponse).Body.Breakpoints; len(bps) != 1 || !bps[0].Verified {
+		t.Fatalf("%+v", bps)
+	}
+	p := r.send("POST", "/recovered/text", nil)
+	stop, err := r.WaitStopped(daptest.AnyThread)
+	must(t, err)
+	th := &thread{&ide{r.Client, r.t}, stop.ThreadId}
+	th.callers("main.routes.func1.recoverer.1.1", "runtime.gopanic", "main.text")
+	must(t, th.Continue(th.id))
+	r.sameAsUndebugged("/recovered/text", p.wait(t))
+}

@@ -24,6 +24,34 @@ func (th *thread) matches(vars map[string]daptest.Variable, want map[string]stri
 	}
 }
 
+// TestMethodValueFrame: a handler that is a method value is called by a wrapper
+// of the compiler's, which has no source. Neither frame may be without a place.
+func TestMethodValueFrame(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ path, mark, handler string }{
+		{"/orders/7", "order-loaded", "main.(*api).order"},
+		{"/healthz", "healthz", "main.(*api).healthz"}, // small: inlined into the wrapper
+	} {
+		r := newRig(t, harness.Variant{})
+		ide := r.debug(c.mark)
+		p := r.request(c.path)
+		th := ide.stopped("breakpoint", c.mark)
+		frames, _, err := th.StackTrace(th.id, 0, 0)
+		must(t, err)
+		for _, f := range frames {
+			if strings.HasPrefix(f.Name, c.handler) && (f.Source == nil || f.Source.Path != mark(t, c.mark).File || f.Line == 0) {
+				t.Errorf("%s: frame %s is at %+v:%d", c.path, f.Name, f.Source, f.Line)
+			}
+			if f.Source == nil && f.PresentationHint != "label" {
+				t.Errorf("%s: frame %s has no source and no hint (%q)", c.path, f.Name, f.PresentationHint)
+			}
+		}
+		th.callers(c.handler, c.handler+"-fm", "http.HandlerFunc.ServeHTTP")
+		th.resume()
+		p.ok(t)
+	}
+}
+
 // TestShownValues looks at the kinds of values that are shown as a person writes
 // them, in an optimised build while the service runs on.
 func TestShownValues(t *testing.T) {
@@ -172,6 +200,9 @@ func TestInlinedFrame(t *testing.T) {
 	p := r.request("/values")
 	th := c.stopped("breakpoint", "values-inlined")
 	th.callers("main.double", "main.showValues", "http.HandlerFunc.ServeHTTP")
+	if stack := th.stack(); !stack[0].Inlined || stack[1].Inlined {
+		t.Errorf("the call is not marked, or its caller is: %v", stack[:2])
+	}
 	locals, err := th.Locals(th.id)
 	must(t, err)
 	th.matches(locals, map[string]string{"twice": "6"})

@@ -24,6 +24,7 @@ type attachFlags struct {
 	listen                            listenFlags
 	budgets                           budgetFlags
 	rights                            rightsFlags
+	redact                            redactFlags
 	requireToken, whoami, queueStops  bool
 	given                             func(flag string) bool // whether it was typed; nil: none was
 }
@@ -43,6 +44,7 @@ type attachOptions struct {
 	listen   listenOptions
 	budgets  budgets
 	rights   rights
+	redact   redaction
 
 	requireToken bool
 	queueStops   bool
@@ -114,6 +116,7 @@ Exit codes: 0 ended as asked (time over, signal), 1 refused or failed,
 	flags.BoolVar(&f.queueStops, "queue-stops", false, "show the IDE one stopped request at a time, the next one when that continues (nvim-dap)")
 	flags.BoolVar(&f.whoami, "whoami", false, "only show which client addresses the gate finds, and why")
 	f.rights.register(flags)
+	f.redact.register(flags)
 	f.budgets.register(flags)
 	return cmd
 }
@@ -142,6 +145,7 @@ func (f attachFlags) check() (attachOptions, error) {
 	o.listen = f.listen.check(&ms)
 	o.budgets = f.budgets.check(&ms)
 	o.rights = f.rights.check(&ms)
+	o.redact = f.redact.check(&ms)
 	if len(ms) > 0 {
 		return attachOptions{}, ms
 	}

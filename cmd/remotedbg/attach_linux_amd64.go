@@ -66,6 +66,9 @@ func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) erro
 		Audit: log,
 		Beat:  guard.Beat,
 
+		Redact:        o.redact.policy,
+		LiftRedaction: o.redact.lifted,
+
 		MaxHold:    o.budgets.maxHold,
 		MaxFrozen:  o.budgets.maxFrozen,
 		NoFollow:   o.budgets.noFollow,

@@ -47,22 +47,22 @@ func openAudit(o attachOptions, progress *progress) (*audit.Log, *secrets, error
 	}
 }
 
-// auditTarget is asked for, or the default file, whose folder it makes. Like systemd
-// and the XDG base directory specification, state of a person is below the home and
-// that of the system's own daemons below /var.
+// auditTarget is what was asked for, or the default file, whose folder it makes:
+// where the XDG base directory specification has a person's state, and where the
+// system's daemons have their logs.
 func auditTarget(asked string, uid int, env func(string) string) (string, error) {
 	if asked != "" {
 		return asked, nil
 	}
-	dir := "/var/log"
-	if uid != 0 {
-		dir = env("XDG_STATE_HOME")
-		if home := env("HOME"); !filepath.IsAbs(dir) && filepath.IsAbs(home) {
-			dir = filepath.Join(home, ".local", "state")
-		}
-		if !filepath.IsAbs(dir) {
-			return "", fmt.Errorf("neither XDG_STATE_HOME nor HOME says where: %w", fs.ErrNotExist)
-		}
+	dir, home := env("XDG_STATE_HOME"), env("HOME")
+	switch {
+	case filepath.IsAbs(dir): // others are to be ignored
+	case uid == 0:
+		dir = "/var/log"
+	case filepath.IsAbs(home):
+		dir = filepath.Join(home, ".local", "state")
+	default:
+		return "", fmt.Errorf("neither XDG_STATE_HOME nor HOME says where: %w", fs.ErrNotExist)
 	}
 	dir = filepath.Join(dir, auditFolder)
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -68,7 +68,7 @@ Exit codes: 0 ended as asked, 1 refused or failed, 2 wrong flags.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.listen, "listen", defaultListen, "loopback `ADDRESS` for the IDE; port 0 takes a free one")
+	flags.StringVar(&f.listen, "listen", loopbackListen, "loopback `ADDRESS` for the IDE; port 0 takes a free one")
 	flags.BoolVar(&f.stdio, "stdio", false, "speak DAP on the standard streams instead")
 	flags.StringVar(&f.pki.Cert, "tls-cert", "", "certificate of the client, a PEM `FILE`")
 	flags.StringVar(&f.pki.Key, "tls-key", "", "its private key, a PEM `FILE`")
@@ -143,7 +143,7 @@ func checkLoopback(text string, ms *mistakes) netip.AddrPort {
 	addr, err := netip.ParseAddrPort(text)
 	switch {
 	case err != nil:
-		ms.add("write an IP address and a port, such as "+defaultListen+" or [::1]:2345", "--listen %s: not an address and a port", text)
+		ms.add("write an IP address and a port, such as "+loopbackListen+" or [::1]:2345", "--listen %s: not an address and a port", text)
 	case !addr.Addr().Unmap().IsLoopback() || addr.Addr().Zone() != "":
 		// Whoever reaches the port debugs with our certificate or login.
 		ms.add("write --listen "+netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), addr.Port()).String(), "--listen %s: only a loopback address may be listened on", text)

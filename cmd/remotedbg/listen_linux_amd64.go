@@ -97,7 +97,13 @@ func listenSocket(o attachOptions, target *process) (*door.Listener, error) {
 		return nil, err
 	}
 	door.RemoveStale(dir)
-	return door.ListenUnix(filepath.Join(dir, strconv.Itoa(target.pid)+".sock"), local)
+	path := filepath.Join(dir, strconv.Itoa(target.pid)+".sock")
+	ln, err := door.ListenUnix(path, local)
+	if err == nil {
+		// remotedbg agents shows it. Nothing depends on it.
+		_ = os.Chtimes(path, time.Time{}, time.Now().Add(o.duration))
+	}
+	return ln, err
 }
 
 // localUsers are those who may connect from this machine.
@@ -211,7 +217,11 @@ func (e *entrance) invite(stdout io.Writer, log func(string)) error {
 			return fmt.Errorf("tell the invitation on stdout: %w", err)
 		}
 	}
-	log("hint: paste the line above on your machine; it is a secret, and good for one use")
+	if n := e.options.invitations; n == 1 {
+		log("hint: paste that line on your machine; it is a secret, and good for one use")
+	} else {
+		log(fmt.Sprintf("hint: each of the %d lines is for one person, to paste on their machine; they are secrets, and good for one use", n))
+	}
 	if e.options.addr.Addr().IsUnspecified() {
 		log("hint: if this host has another name or address there, put it before the port")
 	}

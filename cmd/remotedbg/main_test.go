@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -19,6 +20,13 @@ func (a allTests) Run() int {
 			f()
 		}
 	}()
+	// Agents that tests start write their audit there.
+	state, err := os.MkdirTemp("", "remotedbg-state-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(state)
+	os.Setenv("XDG_STATE_HOME", state)
 	return a.M.Run()
 }
 

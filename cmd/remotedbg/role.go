@@ -21,7 +21,7 @@ type rights struct {
 
 func (f *rightsFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.role, "role", access.Control.String(), "`ROLE` of those who connect: observe (look), control (breakpoints and steps, too) or mutate (change values and call functions, too)")
-	flags.StringVar(&f.audit, "audit", "", "`PATH`, syslog or journald: where it is written down who did what (default: audit.log in the state directory, /var/log/remotedbg for root)")
+	flags.StringVar(&f.audit, "audit", "", "`PATH`, syslog or journald: where it is written down who did what (default: $XDG_STATE_HOME/remotedbg/audit.log, else /var/log/remotedbg/audit.log for root, else below ~/.local/state)")
 }
 
 func (f rightsFlags) check(ms *mistakes) (r rights) {

@@ -42,7 +42,7 @@ type server struct {
 func newOurs(b *harness.Builder) (debugger, error) {
 	binary, err := b.Agent()
 	return debugger{"remotedbg", func(pid int) (*server, error) {
-		p, err := harness.Start(binary, harness.AgentArgs(pid, "--max-hold=10m")...)
+		p, err := harness.Start(binary, harness.AgentArgs(pid, "--max-hold=10m", "--role=mutate")...)
 		if err != nil {
 			return nil, err
 		}

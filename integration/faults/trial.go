@@ -59,7 +59,7 @@ func pause(d time.Duration) { <-time.After(d) }
 // attach starts an agent.
 func (t *trial) attach(args ...string) (*harness.Agent, error) {
 	began := time.Now()
-	a, err := harness.StartAgent(t.agent, t.service.PID, args...)
+	a, err := harness.StartAgent(t.agent, t.service.PID, append([]string{"--role", "mutate"}, args...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -56,6 +56,9 @@ func newRig(t *testing.T, folder string, names ...string) *rig {
 		file = r.mark(name).File
 		lines = append(lines, r.mark(name).Line)
 	}
+	if len(names) == 0 {
+		return r
+	}
 	bps, err := r.SetBreakpoints(file, lines...)
 	must(t, err)
 	for i, bp := range bps {

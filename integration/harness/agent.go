@@ -48,7 +48,8 @@ func AwaitAgent(p *Process) (*Agent, error) {
 		p.Kill()
 		return nil, fmt.Errorf("harness: agent: %w\n%s", err, p.Stderr)
 	}
-	addr, isDAP := strings.CutSuffix(strings.TrimPrefix(line, ready), " (DAP)")
+	// (DAP), or (DAP over TLS).
+	addr, _, isDAP := strings.Cut(strings.TrimPrefix(line, ready), " (DAP")
 	if !isDAP {
 		p.Kill()
 		return nil, fmt.Errorf("harness: agent: it printed %q", line)

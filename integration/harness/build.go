@@ -45,6 +45,10 @@ func NewBuilder() (*Builder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("harness: %w", err)
 	}
+	// Agents write their audit below it unless they are told where.
+	if err := os.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state")); err != nil {
+		return nil, fmt.Errorf("harness: %w", err)
+	}
 	return &Builder{Root: root, dir: dir, built: make(map[string]*build)}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -104,12 +105,26 @@ func npmInstall(ctx context.Context, dir, scripts string) error {
 		}
 	}
 	if out, err := command(ctx, npmTimeout, dir, "npm", "ci", "--omit=dev", "--no-audit", "--no-fund", "--prefer-offline"); err != nil {
+		if !ours(out) {
+			err = errors.Join(err, errUnavailable)
+		}
 		return fmt.Errorf("npm ci: %w (it needs node 18 or newer, npm and its registry)\n%s", err, out)
 	}
 	// VS Code takes its dependencies from a folder of its own, some of them by
 	// path, so they must be there and not only above it.
 	link := filepath.Join(dir, "node_modules", "code-server", "lib", "vscode", "node_modules")
 	return os.Symlink(filepath.Join("..", "..", "..", "..", "node_modules"), link)
+}
+
+// ours says whether npm found fault with the checkout's package files, rather
+// than with the machine or the registry.
+func ours(npmSaid string) bool {
+	for _, code := range []string{"EUSAGE", "EINTEGRITY", "EJSONPARSE", "ERESOLVE", "EINVALIDPACKAGENAME"} {
+		if strings.Contains(npmSaid, "npm error code "+code) || strings.Contains(npmSaid, "npm ERR! code "+code) {
+			return true
+		}
+	}
+	return false
 }
 
 // findChromium returns a browser that runs. It installs Debian's if there is none.
@@ -123,7 +138,7 @@ func findChromium(ctx context.Context, given string) (string, error) {
 	}
 	const advice = "install Chromium or Chrome, or give its path with -chromium or CHROMIUM"
 	if _, noApt := exec.LookPath("apt-get"); noApt != nil || os.Geteuid() != 0 {
-		return "", fmt.Errorf("remotedbg: ide test: no browser: %w, and only root can install one, with apt-get: %s", err, advice)
+		return "", fmt.Errorf("remotedbg: ide test: no browser: %w, and only root can install one, with apt-get: %s: %w", err, advice, errUnavailable)
 	}
 	fmt.Println("installing Chromium with apt-get")
 	for _, args := range [][]string{
@@ -133,7 +148,7 @@ func findChromium(ctx context.Context, given string) (string, error) {
 	} {
 		args = append([]string{"DEBIAN_FRONTEND=noninteractive", "apt-get"}, args...)
 		if out, err := command(ctx, aptTimeout, "", "env", args...); err != nil {
-			return "", fmt.Errorf("remotedbg: ide test: no browser: %v: %w: %s\n%s", args[1:], err, advice, out)
+			return "", fmt.Errorf("remotedbg: ide test: no browser: %v: %w: %s: %w\n%s", args[1:], err, advice, errUnavailable, out)
 		}
 	}
 	if path, err = inPath(ctx); err != nil {

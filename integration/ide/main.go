@@ -4,7 +4,8 @@
 // agent: VS Code's server and workbench from npm, shown in a headless Chromium,
 // with the debug extension of extension/. session.mjs is the person at the
 // mouse; this program gets everything there, judges what was to be seen, and
-// ends with 1 if anything was not as it must be.
+// ends with 1 if anything was not as it must be, and with 3 if there was nothing
+// to judge, since VS Code or a browser could not be installed.
 //
 // It owns the installation, the processes and the verdict. It must not know VS
 // Code's page: that is workbench.mjs. All its processes are children of it,
@@ -42,11 +43,23 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
 	stop()
-	if err != nil {
+	switch {
+	case errors.Is(err, errUnavailable):
+		fmt.Fprintf(os.Stderr, "IDE TEST NOT RUN: %v\n", err)
+		os.Exit(exitUnavailable)
+	case err != nil:
 		fmt.Fprintf(os.Stderr, "IDE TEST FAILED: %v\n", err)
 		os.Exit(1)
 	}
 }
+
+// errUnavailable is wrapped where VS Code or a browser cannot be had on this
+// machine: nothing was tested then, and nothing has failed. What the checkout
+// itself gets wrong, such as a lock file that does not fit, is no such case.
+var errUnavailable = errors.New("what the test needs cannot be had here")
+
+// exitUnavailable tells .ci/run of errUnavailable.
+const exitUnavailable = 3
 
 // options are the flags.
 type options struct {

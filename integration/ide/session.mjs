@@ -58,6 +58,7 @@ async function attach() {
   await bench.status('remotedbg: ready');
   saw.verifiedLine = await until('the breakpoint is verified', () => bench.breakpointLine());
   await shot('attached');
+  await bench.fold('Breakpoints'); // it lists the kinds of panics, too
 }
 
 // one freezes a request, looks at it, steps it once and lets it go.

@@ -225,16 +225,16 @@ func (l *Log) Close() error {
 }
 
 // put queues a line. Its number is given under the lock that queues it, so that the
-// numbers in the file ascend and a gap is a loss.
+// numbers in the file ascend and a gap is a loss; what takes time, before that.
 func (l *Log) put(event string, attrs []slog.Attr, wait bool) (*line, error) {
-	now := l.cfg.now()
+	now, rest := l.cfg.now(), l.format(l.attrs, attrs)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return nil, fmt.Errorf("remotedbg: %w", ErrClosed)
 	}
 	l.seq++
-	entry := &line{text: l.format(now, l.seq, event, l.attrs, attrs)}
+	entry := &line{text: finish(now, event, l.seq, rest)}
 	if wait {
 		entry.done = make(chan error, 1)
 	}
@@ -285,8 +285,8 @@ func (w *writer) run() {
 // writeOne writes entry, and before it what was lost.
 func (w *writer) writeOne(entry *line, lost int, since time.Time, why error) error {
 	if lost > 0 {
-		said := w.format(w.cfg.now(), 0, Lost, w.cfg.Common, []slog.Attr{
-			slog.Int("lines", lost), slog.Time("since", since), slog.Any("reason", why)})
+		rest := w.format(w.cfg.Common, []slog.Attr{slog.Int("lines", lost), slog.Time("since", since), slog.Any("reason", why)})
+		said := finish(w.cfg.now(), Lost, 0, rest)
 		if err := w.sink.write(said); err != nil {
 			return err
 		}

@@ -25,14 +25,13 @@ var examples = map[string][]slog.Attr{
 	AgentArmed: {slog.Int("pid", 4711), slog.Any("rules", []string{"203.0.113.7/32 GET /orders"}), slog.Time("until", time.Date(2026, 3, 14, 15, 24, 26, 0, time.UTC))},
 	AgentEnded: {slog.Int("pid", 4711), slog.String("reason", "expired after 15m0s")},
 
-	ConnectionAccepted: {slog.String("listener", "127.0.0.1:2345"), slog.String("protocol", "dap")},
-	ConnectionClosed:   {slog.String("listener", "127.0.0.1:2345"), slog.String("protocol", "dap"), slog.Duration("after", 93*time.Second)},
-	ConnectionRefused: {slog.String("from", "127.0.0.1:40022"), slog.String("listener", "127.0.0.1:2345"),
-		slog.String("reason", "the other end belongs to uid 33 and not to uid 1000")},
-	ConnectionInvited: {slog.String("from", "198.51.100.20:52144"), slog.String("listener", "0.0.0.0:2345"), slog.Int("invitation", 1), slog.String("name", "ada@laptop"), slog.String("role", "control")},
-	Attack: {slog.String("from", "127.0.0.1:40024"), slog.String("listener", "127.0.0.1:2345"), slog.String("kind", "http"),
-		slog.String("reason", `it speaks http (host "rebound.example", origin "https://evil.example"): a browser or a proxy`),
-		slog.String("host", "rebound.example"), slog.String("origin", "https://evil.example")},
+	ConnectionAccepted: {slog.String("listener", "127.0.0.1:2345")},
+	ConnectionClosed:   {slog.String("listener", "127.0.0.1:2345"), slog.String("reason", "it has ended"), slog.Int("open_ms", 93120)},
+	ConnectionRefused: append(unknown("127.0.0.1:40022"), slog.String("listener", "127.0.0.1:2345"),
+		slog.String("reason", "remotedbg: the other end belongs to uid 33 and not to uid 1000")),
+	Attack: append(unknown("127.0.0.1:40024"), slog.String("listener", "127.0.0.1:2345"),
+		slog.String("reason", `remotedbg: it speaks http (host "rebound.example", origin "https://evil.example"): a browser or a proxy`),
+		slog.String("first", "POST / HTTP/1.1\r\nHost: rebound.example\r\nOrigin: https://evil.exam")),
 
 	SessionOpened: {slog.Int("session", 1)},
 	SessionClosed: {slog.Int("session", 1), slog.String("reason", "it has detached")},
@@ -54,8 +53,11 @@ var examples = map[string][]slog.Attr{
 		slog.String("reason", "remotedbg: the audit cannot be written: /var/log/remotedbg/audit.log: write /var/log/remotedbg/audit.log: no space left on device")},
 }
 
+// unknown is somebody who has proved nothing.
+func unknown(from string) []slog.Attr { return Who(access.Identity{From: from}) }
+
 // anonymous are the events that are about nobody, or about somebody unknown.
-var anonymous = []string{AgentStarted, AgentArmed, AgentEnded, ConnectionRefused, ConnectionInvited, Attack, Lost}
+var anonymous = []string{AgentStarted, AgentArmed, AgentEnded, ConnectionRefused, Attack, Lost}
 
 // TestDocs holds docs/audit.md against what is really written.
 func TestDocs(t *testing.T) {

@@ -18,7 +18,6 @@ const (
 	ConnectionAccepted = "connection.accepted"
 	ConnectionRefused  = "connection.refused"
 	ConnectionClosed   = "connection.closed"
-	ConnectionInvited  = "connection.invited"
 	Attack             = "attack"
 
 	SessionOpened = "session.opened"
@@ -52,11 +51,10 @@ var Events = []Kind{
 	{AgentArmed, "the gate offers matching requests from now on", []string{"pid", "rules", "until"}},
 	{AgentEnded, "the agent has let go of everything and disarmed the gate", []string{"pid", "reason"}},
 
-	{ConnectionAccepted, "somebody has connected, proved who it is, and speaks a protocol of ours", with(who, "listener", "protocol")},
-	{ConnectionClosed, "that connection has ended; `after` is how long it was open", with(who, "listener", "protocol", "after", "reason")},
-	{ConnectionRefused, "somebody was turned away before it could say anything to the debugger", with(who, "listener", "reason", "suppressed")},
-	{ConnectionInvited, "an invitation was used, and a certificate given for it", with(who, "listener", "invitation", "name")},
-	{Attack, "first bytes that no debugger's client sends", with(who, "listener", "kind", "host", "origin", "reason", "suppressed")},
+	{ConnectionAccepted, "somebody has connected, proved who it is, and speaks a protocol of ours", with(who, "listener", "fingerprint")},
+	{ConnectionClosed, "that connection has ended", with(who, "listener", "fingerprint", "reason", "open_ms")},
+	{ConnectionRefused, "somebody was turned away before it could say anything to the debugger", with(who, "listener", "fingerprint", "reason")},
+	{Attack, "first bytes that no debugger's client sends, or an invitation that was used before", with(who, "listener", "fingerprint", "reason", "first")},
 
 	{SessionOpened, "an IDE has attached", with(who, "session")},
 	{SessionClosed, "it has detached, and all its requests go on", with(who, "session", "reason")},

@@ -18,24 +18,22 @@ const (
 	shortText = 96       // the same in a line that would be too long otherwise
 )
 
-// format makes a line. One that would be too long is made again of short texts: it
-// must still say who did what.
-func (w *writer) format(now time.Time, seq uint64, event string, common, attrs []slog.Attr) []byte {
-	text := w.encode(now, seq, event, common, attrs, cleaner{w.cfg.Scrub, w.cfg.Hide, maxText})
-	if whole := len(text); whole > maxLine {
+// format makes all of a line but its beginning, which finish knows. One that would be
+// too long is made again of short texts: it must still say who did what.
+func (w *writer) format(common, attrs []slog.Attr) []byte {
+	text := encode(common, attrs, cleaner{w.cfg.Scrub, w.cfg.Hide, maxText})
+	if whole := len(text); whole > maxLine-maxHead {
 		attrs = append(attrs[:len(attrs):len(attrs)], slog.Int("cut_from", whole))
-		text = w.encode(now, seq, event, common, attrs, cleaner{w.cfg.Scrub, w.cfg.Hide, shortText})
+		text = encode(common, attrs, cleaner{w.cfg.Scrub, w.cfg.Hide, shortText})
 	}
 	return text
 }
 
-func (w *writer) encode(now time.Time, seq uint64, event string, common, attrs []slog.Attr, c cleaner) []byte {
+// encode makes a JSON object of attributes alone, and a newline.
+func encode(common, attrs []slog.Attr, c cleaner) []byte {
 	var buf bytes.Buffer
-	h := slog.NewJSONHandler(&buf, &slog.HandlerOptions{ReplaceAttr: rename})
-	r := slog.NewRecord(now, slog.LevelInfo, event, 0)
-	if seq > 0 {
-		r.AddAttrs(slog.Uint64("seq", seq))
-	}
+	h := slog.NewJSONHandler(&buf, &slog.HandlerOptions{ReplaceAttr: noBuiltins})
+	r := slog.NewRecord(time.Time{}, slog.LevelInfo, "", 0)
 	for _, list := range [][]slog.Attr{common, attrs} {
 		for _, a := range list {
 			if a.Key != "" {
@@ -47,20 +45,27 @@ func (w *writer) encode(now time.Time, seq uint64, event string, common, attrs [
 	return printable(buf.Bytes())
 }
 
-// rename gives slog's own keys the names of this log; levels mean nothing here.
-func rename(groups []string, a slog.Attr) slog.Attr {
-	if len(groups) > 0 {
-		return a
-	}
-	switch a.Key {
-	case slog.LevelKey:
+// noBuiltins drops slog's own level and message, which are empty here.
+func noBuiltins(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && (a.Key == slog.LevelKey || a.Key == slog.MessageKey) {
 		return slog.Attr{}
-	case slog.MessageKey:
-		a.Key = "event"
-	case slog.TimeKey:
-		a.Value = timeValue(a.Value.Time())
 	}
 	return a
+}
+
+// maxHead is what the beginning of a line can have.
+const maxHead = 256
+
+// finish puts the beginning before what format has made; seq 0 is left out.
+func finish(now time.Time, event string, seq uint64, rest []byte) []byte {
+	line := fmt.Appendf(nil, `{"time":%q,"event":%q`, timeValue(now).String(), event)
+	if seq > 0 {
+		line = fmt.Appendf(line, `,"seq":%d`, seq)
+	}
+	if rest = rest[1:]; rest[0] != '}' {
+		line = append(line, ',')
+	}
+	return append(line, rest...)
 }
 
 func timeValue(t time.Time) slog.Value {

@@ -30,6 +30,7 @@ type Mover interface {
 	Pause()
 	SetStops([]uint64)
 	SetWatches([]live.Watch)
+	SetProbes([]uint64)
 	Events() <-chan live.Event
 }
 
@@ -42,6 +43,11 @@ type Config struct {
 	Memory  proc.MemoryReadWriter
 	Func    func(pc uint64) [2]uint64 // bounds of the function around pc
 	Brain   sync.Locker               // held by whoever calls Delve
+
+	// Probes: breakpoints that find no hardware are set as uprobes.
+	Probes bool
+	// Reserve is how many hardware breakpoints are better left free then.
+	Reserve int
 }
 
 // Process is one gated request as Delve sees it. But for Refresh's and
@@ -66,6 +72,8 @@ type Process struct {
 	hits    []live.Hit   // of it, that Delve has not judged yet
 	hit     live.Hit     // that Delve judged last
 	sent    []live.Watch // what the thread was last told to watch
+	probed  bool         // it runs freely, or did, and may have probes
+	nearer  func(pc, a, b uint64) int
 }
 
 // New makes a process that no request is bound to: it serves for looking up

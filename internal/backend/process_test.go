@@ -23,6 +23,7 @@ type fakeMover struct {
 	plans   []live.Plan
 	stops   [][]uint64
 	watches [][]live.Watch
+	probes  [][]uint64
 	pauses  int
 }
 
@@ -34,6 +35,7 @@ func (m *fakeMover) TID() int                  { return m.tid }
 func (m *fakeMover) Pause()                    { m.pauses++ }
 func (m *fakeMover) SetStops(stops []uint64)   { m.stops = append(m.stops, stops) }
 func (m *fakeMover) SetWatches(w []live.Watch) { m.watches = append(m.watches, w) }
+func (m *fakeMover) SetProbes(a []uint64)      { m.probes = append(m.probes, a) }
 func (m *fakeMover) Events() <-chan live.Event { return m.events }
 
 func (m *fakeMover) Resume(plan live.Plan) {

@@ -60,6 +60,7 @@ func (g group) Close() error { return nil }
 func (p *Process) Run(plan live.Plan) error {
 	p.thread.bp.Clear()
 	p.sent = plan.Watches
+	p.probed = plan.Within[1] == 0 && plan.UntilText == nil
 	p.cfg.Brain.Unlock()
 	p.mover.Resume(plan)
 	fr := p.await()
@@ -92,6 +93,9 @@ func (p *Process) await() *live.Frozen {
 func (p *Process) Refresh() {
 	plan := p.plan()
 	p.mover.SetStops(plan.Stops)
+	if p.cfg.Probes && p.probed {
+		p.mover.SetProbes(plan.Probes)
+	}
 	if !slices.Equal(plan.Watches, p.sent) {
 		p.sent = plan.Watches
 		p.mover.SetWatches(plan.Watches)
@@ -127,6 +131,7 @@ func (p *Process) plan() live.Plan {
 	}
 	var all []entry
 	stepping := false
+	pc := p.thread.regs.PC()
 	for addr, bp := range p.bps.M {
 		if bp.WatchType != 0 {
 			continue
@@ -137,6 +142,9 @@ func (p *Process) plan() live.Plan {
 		}
 	}
 	slices.SortFunc(all, func(a, b entry) int {
+		if a.rank == b.rank && p.nearer != nil {
+			return cmp.Or(p.nearer(pc, a.addr, b.addr), cmp.Compare(a.addr, b.addr))
+		}
 		return cmp.Or(a.rank-b.rank, cmp.Compare(a.addr, b.addr))
 	})
 	plan := live.Plan{Stops: make([]uint64, 0, len(all)), Watches: p.watches()}
@@ -148,12 +156,30 @@ func (p *Process) plan() live.Plan {
 		}
 	}
 	if stepping && len(all) > live.HardwareSlots-len(plan.Watches) {
-		pc := p.thread.regs.PC()
 		plan.Within = p.cfg.Func(pc)
 		plan.Fallback = nearest(plan.Frame, plan.Within, pc)
+	} else if p.cfg.Probes {
+		plan.Stops, plan.Probes = Split(plan.Stops, len(plan.Watches), p.cfg.Reserve)
 	}
 	return plan
 }
+
+// Split says which of the addresses, the most important first, get a hardware
+// breakpoint of a thread that watches some data, and which a uprobe. reserve is
+// left free if there are uprobes anyway.
+func Split(addrs []uint64, watches, reserve int) (stops, probes []uint64) {
+	room := live.HardwareSlots - watches
+	if len(addrs) <= room {
+		return addrs, nil
+	}
+	room = max(room-reserve, 0)
+	return addrs[:room:room], addrs[room:]
+}
+
+// SetNearer says how breakpoints of the same kind are ordered for a thread that
+// stands at pc: a negative number if a is the more important address. Called
+// under the brain lock, and so is f.
+func (p *Process) SetNearer(f func(pc, a, b uint64) int) { p.nearer = f }
 
 // frameBound says whether bp can only be hit in a frame that is on the stack
 // already: Delve gives the breakpoints for the lines of the function being

@@ -29,11 +29,13 @@ var refusedCommands = map[string]error{
 	api.ReverseNext:            refuse("reverse next", errRecording),
 	api.ReverseStepInstruction: refuse("reverse step-instruction", errRecording),
 	api.ReverseNextInstruction: refuse("reverse next-instruction", errRecording),
-	api.Call:                   refuse("call", errors.New("functions of the service are not called: what they do to it cannot be taken back")),
 }
 
 // Command moves the current request, halts, or makes another request current.
 func (s service) Command(arg api.DebuggerCommand, out *rpc2.CommandOut) (later, error) {
+	if arg.Name == api.Call {
+		return s.call(arg, out)
+	}
 	move, step, err := s.movement(arg)
 	if err != nil {
 		if arg.WithEvents && arg.Name != api.Halt {

@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 
 	"github.com/go-delve/delve/service/api"
+	"github.com/go-delve/delve/service/rpc2"
 
 	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/audit"
+	"github.com/remotedbg/remotedbg/internal/session"
 )
 
 // protocol is this front end's name in the audit.
@@ -125,7 +128,7 @@ func (c *conn) admit(m *method, arg any) error {
 		c.recordRefused(m, arg, need.String(), err)
 		return err
 	}
-	attrs := append(m.about(arg), slog.Bool("mutates", need == access.Mutate))
+	attrs := append(c.naming(m, arg), slog.Bool("mutates", need == access.Mutate))
 	if need != access.Mutate {
 		_ = c.audit.Record(audit.Command, attrs...) // the next line that can be written tells of its loss
 		return nil
@@ -141,7 +144,12 @@ func (c *conn) admit(m *method, arg any) error {
 // recordRefused writes down that a call is not carried out; need is the role that
 // it would take, or "never".
 func (c *conn) recordRefused(m *method, arg any, need string, why error) {
-	_ = c.audit.Record(audit.Refused, append(m.about(arg), slog.String("needs", need), slog.Any("reason", why))...)
+	_ = c.audit.Record(audit.Refused, append(c.naming(m, arg), slog.String("needs", need), slog.Any("reason", why))...)
+}
+
+// recordUnknown writes down that somebody asked for what does not exist.
+func (c *conn) recordUnknown(name string, why error) {
+	_ = c.audit.Record(audit.Refused, slog.String("protocol", protocol), slog.String("command", name), slog.String("needs", never), slog.Any("reason", why))
 }
 
 // recordOutcome writes down that a method refused what nobody may do.
@@ -163,6 +171,49 @@ func (m *method) title(arg any) string {
 	return m.name
 }
 
-func (m *method) about(arg any) []slog.Attr {
-	return []slog.Attr{slog.String("protocol", protocol), slog.String("command", m.title(arg)), slog.Any("arguments", arg)}
+// naming is a call and the service's request that it is about.
+func (c *conn) naming(m *method, arg any) []slog.Attr {
+	attrs := []slog.Attr{slog.String("protocol", protocol), slog.String("command", m.title(arg)), slog.Any("arguments", arg)}
+	if id := c.world.about(goroutineOf(arg)); id != 0 {
+		attrs = append(attrs, slog.Int("request", int(id)))
+	}
+	return attrs
+}
+
+// goroutineOf is the goroutine that a call names; 0 if none, which is the current
+// one. Delve's arguments have it in four places.
+func goroutineOf(arg any) int64 {
+	switch a := arg.(type) {
+	case *api.DebuggerCommand:
+		return a.GoroutineID
+	case *rpc2.StacktraceIn:
+		return a.Id
+	case *rpc2.AncestorsIn:
+		return a.GoroutineID
+	}
+	v := reflect.ValueOf(arg).Elem()
+	if v.Kind() != reflect.Struct {
+		return 0
+	}
+	switch scope := v.FieldByName("Scope"); {
+	case !scope.IsValid():
+	case scope.Type() == reflect.TypeFor[api.EvalScope]():
+		return scope.Interface().(api.EvalScope).GoroutineID
+	case scope.Type() == reflect.TypeFor[*api.EvalScope]() && !scope.IsNil():
+		return scope.Interface().(*api.EvalScope).GoroutineID
+	}
+	return 0
+}
+
+// about is the stopped request that a goroutine is; of none, the current one. 0 if
+// there is none such.
+func (w *world) about(goroutine int64) session.RequestID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.stops {
+		if goroutine > 0 && s.goroutine == goroutine || goroutine <= 0 && s.id == w.current {
+			return s.id
+		}
+	}
+	return 0
 }

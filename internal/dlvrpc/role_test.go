@@ -234,3 +234,30 @@ func TestNothingChangesUnrecorded(t *testing.T) {
 		t.Errorf("a call: %v", err)
 	}
 }
+
+// TestAboutRequest: a line names the request that a call is about.
+func TestAboutRequest(t *testing.T) {
+	a := ask(t, access.Observe)
+	a.conn.world.add(&stop{id: 3, goroutine: 30})
+	a.conn.world.add(&stop{id: 4, goroutine: 40})
+	a.conn.world.current = 3
+	for _, tt := range []struct {
+		name string
+		arg  any
+		want any
+	}{
+		{"Eval", &rpc2.EvalIn{Scope: api.EvalScope{GoroutineID: 40}}, 4.0},
+		{"Eval", &rpc2.EvalIn{Scope: api.EvalScope{GoroutineID: -1}}, 3.0},
+		{"Eval", &rpc2.EvalIn{Scope: api.EvalScope{GoroutineID: 50}}, nil},
+		{"ListRegisters", &rpc2.ListRegistersIn{Scope: &api.EvalScope{GoroutineID: 40}}, 4.0},
+		{"ListRegisters", &rpc2.ListRegistersIn{}, 3.0},
+		{"Stacktrace", &rpc2.StacktraceIn{Id: 40}, 4.0},
+		{"Command", &api.DebuggerCommand{Name: api.SwitchGoroutine, GoroutineID: 40}, 4.0},
+		{"State", &rpc2.StateIn{}, 3.0},
+	} {
+		_ = a.conn.admit(methods["RPCServer."+tt.name], tt.arg)
+		if got := a.last()["request"]; got != tt.want {
+			t.Errorf("%s %+v is about %v, want %v", tt.name, tt.arg, got, tt.want)
+		}
+	}
+}

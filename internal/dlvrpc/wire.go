@@ -196,6 +196,9 @@ func (w *wire) lastCalls(ctx context.Context, c *conn, calls <-chan *call) {
 // carryOut answers k, at once or from a goroutine of its own if it waits.
 func (w *wire) carryOut(ctx context.Context, c *conn, k *call) {
 	if k.err != nil {
+		if k.method == nil {
+			c.recordUnknown(k.req.ServiceMethod, k.err)
+		}
 		w.answer(k, nil, k.err)
 		return
 	}

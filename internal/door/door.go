@@ -120,6 +120,8 @@ func (d *Door) Serve(ctx context.Context, ln *Listener) error {
 			nc.Close()
 			continue
 		}
+		// Here and not in the goroutine: the oldest is the one that came first.
+		v.place = v.pending.enter(nc, v.source)
 		conns.Go(func() { v.run(ctx) })
 	}
 }
@@ -133,6 +135,7 @@ type visit struct {
 	from   string // where it comes from, for people
 	who    access.Identity
 	print  string // fingerprint of the client's certificate
+	place  *waiting
 }
 
 // admit decides at once what can be decided at once, in the goroutine that accepts:
@@ -194,11 +197,11 @@ func (v *visit) run(ctx context.Context) {
 // prove finds out who is there and what is spoken, within the bounds for
 // strangers. The connection is nil if nothing more is to come.
 func (v *visit) prove(ctx context.Context) (net.Conn, opening.Kind, error) {
-	defer v.pending.leave(v.pending.enter(v.raw, v.source))
+	defer v.pending.leave(v.place)
 	// Ending the deadline ends every read and write below.
 	defer context.AfterFunc(ctx, func() { v.raw.SetDeadline(time.Unix(1, 0)) })()
 	if err := watchPeer(v.raw); err != nil {
-		v.cfg.Log(fmt.Sprintf("connection from %s: a peer that is gone may go unnoticed: %v", v.from, err))
+		return nil, "", errors.Join(opening.ErrSilent, err) // it has gone already
 	}
 	if err := v.raw.SetDeadline(time.Now().Add(patience)); err != nil {
 		return nil, "", err

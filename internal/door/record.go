@@ -89,7 +89,7 @@ func (v *visit) note(event string, err error, more ...slog.Attr) {
 	_ = v.cfg.Audit.Record(event, append(append(v.attrs(), slog.String("reason", reason)), more...)...)
 	v.cfg.Log(fmt.Sprintf("connection from %s: closed: %s", v.from, strings.TrimPrefix(reason, "remotedbg: ")))
 	var h interface{ Hint() string }
-	if errors.As(err, &h) {
+	if errors.As(err, &h) && v.quiet.first(event+" "+v.source) {
 		for line := range strings.Lines(h.Hint()) {
 			v.cfg.Log("hint: " + strings.TrimSpace(line))
 		}
@@ -124,6 +124,7 @@ type voice struct {
 	tokens     float64
 	last       time.Time
 	suppressed int
+	hinted     bool
 }
 
 func newQuiet() *quiet { return &quiet{sources: make(map[string]*voice), now: time.Now} }
@@ -150,6 +151,18 @@ func (q *quiet) speak(source string) (suppressed int, ok bool) {
 	v.tokens--
 	suppressed, v.suppressed = v.suppressed, 0
 	return suppressed, true
+}
+
+// first says, once for each source, that it has not been told yet what to do.
+func (q *quiet) first(source string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	v := q.sources[source]
+	if v == nil || v.hinted {
+		return false
+	}
+	v.hinted = true
+	return true
 }
 
 // forget drops the source that has been quiet for longest.

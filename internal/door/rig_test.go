@@ -280,4 +280,3 @@ func (h *house) secure(config *tls.Config) bool {
 func (p pki) browser(certs ...tls.Certificate) *tls.Config {
 	return &tls.Config{RootCAs: p.authority.Pool(), ServerName: "127.0.0.1", Certificates: certs}
 }
-

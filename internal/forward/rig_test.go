@@ -42,7 +42,7 @@ type visitor struct {
 
 func startStandIn(t *testing.T) *standIn {
 	t.Helper()
-	s := &standIn{t: t, path: filepath.Join(t.TempDir(), "4711.sock"), on: map[string]func(*visitor, int){}, visits: make(chan *visitor, 16)}
+	s := &standIn{t: t, path: filepath.Join(t.TempDir(), "4711.sock"), on: map[string]func(*visitor, int){}, visits: make(chan *visitor, 1024)}
 	ln, err := net.Listen("unix", s.path)
 	if err != nil {
 		t.Fatal(err)

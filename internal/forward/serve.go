@@ -111,14 +111,15 @@ func (s *server) open(ctx context.Context, conn net.Conn) {
 		<-s.pending
 		return
 	}
-	defer func() { <-s.session }()
 	<-s.pending
 	agent, err := s.route.Dial(ctx)
 	if err != nil {
+		<-s.session // it is free while the IDE reads why
 		s.log(fmt.Sprintf("IDE at %s: %s", from, sentence(err)))
 		refuse(whole, kind, errorNoAgent, err)
 		return
 	}
+	defer func() { <-s.session }()
 	s.log(fmt.Sprintf("IDE at %s: connected to %s", from, s.route))
 	if err := relay(ctx, whole, agent, kind); err != nil {
 		s.log(fmt.Sprintf("IDE at %s: %v", from, err))

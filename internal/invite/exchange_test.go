@@ -86,7 +86,7 @@ type taken struct {
 }
 
 // redeem uses link at a.
-func (a *agent) redeem(link Link, name string) (*Pass, error, taken) {
+func (a *agent) redeem(link Link, name string) (*Pass, taken, error) {
 	a.t.Helper()
 	client, server := loopback(a.t)
 	done := make(chan taken, 1)
@@ -95,7 +95,7 @@ func (a *agent) redeem(link Link, name string) (*Pass, error, taken) {
 		done <- taken{guest, err}
 	}()
 	pass, err := Redeem(context.Background(), client, link, name)
-	return pass, err, <-done
+	return pass, <-done, err
 }
 
 func (a *agent) invite() Link {
@@ -111,7 +111,7 @@ func (a *agent) invite() Link {
 func TestRedeem(t *testing.T) {
 	until := time.Now().Add(time.Hour)
 	a := newAgent(t, aProcess, until)
-	pass, err, got := a.redeem(a.invite(), "alice@laptop\x1b[31m")
+	pass, got, err := a.redeem(a.invite(), "alice@laptop\x1b[31m")
 	must(t, err)
 	must(t, got.err)
 	if got.guest.Invitation != 1 || got.guest.Name != "alice@laptop[31m" {
@@ -157,7 +157,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"used twice", func(a *agent) Link {
 			link := a.invite()
-			_, err, _ := a.redeem(link, "first")
+			_, _, err := a.redeem(link, "first")
 			must(t, err)
 			return link
 		}, Used},
@@ -204,7 +204,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := newAgent(t, aProcess, later)
-			pass, err, got := a.redeem(tt.link(a), "mallory")
+			pass, got, err := a.redeem(tt.link(a), "mallory")
 			if pass != nil || !errors.Is(err, tt.want) {
 				t.Errorf("the client gets %+v, %v; want %v", pass, err, tt.want)
 			}
@@ -218,7 +218,7 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("%v has no hint", err)
 			}
 			// Nothing of it has used a good invitation up.
-			if _, err, _ := a.redeem(a.invite(), "bob"); err != nil {
+			if _, _, err := a.redeem(a.invite(), "bob"); err != nil {
 				t.Errorf("a good invitation after it: %v", err)
 			}
 		})
@@ -227,7 +227,7 @@ func TestRefusals(t *testing.T) {
 
 func TestExpired(t *testing.T) {
 	a := newAgent(t, aProcess, time.Now().Add(-time.Second))
-	if _, err, got := a.redeem(a.invite(), "late"); !errors.Is(err, Expired) || !errors.Is(got.err, Expired) {
+	if _, got, err := a.redeem(a.invite(), "late"); !errors.Is(err, Expired) || !errors.Is(got.err, Expired) {
 		t.Errorf("got %v, %v", err, got.err)
 	}
 }
@@ -241,7 +241,7 @@ func TestOneOfMany(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			_, err, _ := a.redeem(link, "x")
+			_, _, err := a.redeem(link, "x")
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -305,7 +305,7 @@ func TestRelayed(t *testing.T) {
 		stolen.CSR, err = x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, mine)
 		must(t, err)
 	}
-	if _, err, _ := a.redeem(link, "the right one"); err != nil {
+	if _, _, err := a.redeem(link, "the right one"); err != nil {
 		t.Errorf("the invitation is lost: %v", err)
 	}
 }
@@ -390,7 +390,7 @@ func TestMalformedRequests(t *testing.T) {
 			}
 		})
 	}
-	if _, err, _ := a.redeem(link, "x"); err != nil {
+	if _, _, err := a.redeem(link, "x"); err != nil {
 		t.Errorf("the invitation was used up: %v", err)
 	}
 }

@@ -140,15 +140,25 @@ func (env *Env) runtimeFunc(name string) (uint64, error) {
 
 // runtimeType is the address of the runtime's description of a type.
 func (env *Env) runtimeType(t godwarf.Type) (uint64, error) {
-	bi := env.Scope.BinInfo
-	r := bi.Images[0].DwarfReader()
-	r.Seek(t.Common().Offset)
-	e, err := r.Next()
-	if err != nil || e == nil {
-		return 0, fmt.Errorf("type %s: %w", t, err)
+	r := env.Scope.BinInfo.Images[0].DwarfReader()
+	var off uint64
+	for u, ok := t, false; !ok; {
+		r.Seek(u.Common().Offset)
+		e, err := r.Next()
+		if err != nil || e == nil {
+			return 0, fmt.Errorf("type %s: %w", t, err)
+		}
+		if off, ok = e.Val(godwarf.AttrGoRuntimeType).(uint64); ok {
+			break
+		}
+		// The name of a type leads to the type itself.
+		td, isName := u.(*godwarf.TypedefType)
+		if !isName {
+			break
+		}
+		u = td.Type
 	}
-	off, ok := e.Val(godwarf.AttrGoRuntimeType).(uint64)
-	if !ok {
+	if off == 0 {
 		return 0, fmt.Errorf("the service has no description of type %s at run time, so it cannot be put into an interface", typeName(t))
 	}
 	// An offset from where the types begin (cmd/link/internal/ld/dwarf.go).
@@ -159,7 +169,7 @@ func (env *Env) runtimeType(t godwarf.Type) (uint64, error) {
 	types, _ := intOf(v)
 	addr := uint64(types) + off
 	size, err := env.word(addr) // its first field (internal/abi/type.go)
-	if err != nil || off == 0 || int64(size) != t.Size() {
+	if err != nil || int64(size) != t.Size() {
 		return 0, fmt.Errorf("the service has no description of type %s at run time, so it cannot be put into an interface", typeName(t))
 	}
 	return addr, nil

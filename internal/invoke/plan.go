@@ -64,6 +64,10 @@ func (p *plan) put(d datum) (off int64) {
 	off = p.room(int64(len(d.data)))
 	copy(p.block[off:], d.data)
 	for at, w := range d.late {
+		if w.From == 0 {
+			binary.LittleEndian.PutUint64(p.block[off+at:], w.Value)
+			continue
+		}
 		p.late[off+at] = w
 	}
 	return off

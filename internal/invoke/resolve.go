@@ -25,18 +25,22 @@ type callee struct {
 	recvPtr  bool // the method has a pointer receiver
 }
 
-// builtins are evaluated by Delve.
-var builtins = []string{"cap", "len", "complex", "imag", "real", "min", "max"}
+// Builtins are the functions of the language that Delve evaluates.
+var Builtins = []string{"cap", "len", "complex", "imag", "real", "min", "max"}
 
 // resolve finds the function that the operand of a call denotes. nil: it is a
 // conversion or a builtin, or nothing at all, of which Delve will speak.
 func (env *Env) resolve(fun ast.Expr) (*callee, error) {
 	fun = ast.Unparen(fun)
 	switch n := fun.(type) {
-	case *ast.BasicLit, *ast.StarExpr, *ast.ArrayType, *ast.StructType, *ast.FuncType, *ast.InterfaceType, *ast.MapType, *ast.ChanType:
+	case *ast.StarExpr: // of a func value, or a type
+		if v, err := env.Scope.EvalExpression(text(fun), argLoad); err != nil || v.Kind != reflect.Func {
+			return nil, nil
+		}
+	case *ast.BasicLit, *ast.ArrayType, *ast.StructType, *ast.FuncType, *ast.InterfaceType, *ast.MapType, *ast.ChanType:
 		return nil, nil
 	case *ast.Ident:
-		if slices.Contains(builtins, n.Name) {
+		if slices.Contains(Builtins, n.Name) {
 			return nil, nil
 		}
 	case *ast.SelectorExpr:

@@ -83,11 +83,20 @@ func bytesOf(v *proc.Variable, t godwarf.Type) ([]byte, error) {
 		}
 		return buf, nil
 	}
-	number := func(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n)[:size] }
+	word := func(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
+	number := func(n uint64) []byte { return word(n)[:size] }
 	switch godwarf.ResolveTypedef(t).(type) {
 	case *godwarf.PtrType, *godwarf.MapType, *godwarf.ChanType:
 		if v.Kind == reflect.Pointer && len(v.Children) == 1 { // &x, or a converted number
 			return number(v.Children[0].Addr), nil
+		}
+	case *godwarf.SliceType:
+		if v.Kind == reflect.Slice { // x[i:j]
+			return append(append(word(v.Base), word(uint64(v.Len))...), word(uint64(v.Cap))...), nil
+		}
+	case *godwarf.StringType:
+		if v.Kind == reflect.String && v.Base != 0 {
+			return append(word(v.Base), word(uint64(v.Len))...), nil
 		}
 	case *godwarf.BoolType:
 		if v.Value != nil && v.Value.Kind() == constant.Bool {

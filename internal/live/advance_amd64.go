@@ -13,6 +13,11 @@ const (
 	// stepLimit bounds the single-steps of one Plan; behind it Fallback is
 	// armed and the thread runs. A step costs some microseconds.
 	stepLimit = 20_000
+	// exitsAfter is how many single-steps of a Plan show that a line is long
+	// enough to look for its exits, which costs as much as some steps, and
+	// exitsAgain when to look again, from where the thread is then.
+	exitsAfter = 100
+	exitsAgain = 4_000
 	// textLimit bounds the way to UntilText: a router may be long.
 	textLimit = 400_000
 	// overCost is what running over a call counts against the limits.
@@ -159,6 +164,14 @@ func (t *Thread) runTo(rearm func(), judge func(Regs) verdict) (Cause, uint64, e
 		if err != nil {
 			return 0, 0, err
 		}
+		if before, hit := t.probes.hit(); hit {
+			if !t.slot.Running() {
+				return 0, 0, errRelease
+			}
+			if addr, stop, err := t.atProbe(s, before); err != nil || stop {
+				return CauseStop, addr, err
+			}
+		}
 		switch {
 		case s.breakpoint():
 			regs, err := getRegs(t.tid)
@@ -236,10 +249,16 @@ func (t *Thread) readMail(rearm func()) (ours, pause bool, err error) {
 	if m.release {
 		return false, false, errRelease
 	}
-	if m.stops == nil && m.watches == nil && !m.pause {
+	if m.stops == nil && m.watches == nil && m.probes == nil && m.off == nil && !m.pause {
 		return false, false, nil
 	}
-	t.take(func(m *mail) { m.stops, m.watches, m.pause = nil, nil, false })
+	t.take(func(m *mail) { m.stops, m.watches, m.probes, m.off, m.pause = nil, nil, nil, nil, false })
+	for _, off := range m.off {
+		t.report(Event{Passed: &Passed{Cause: CauseProbes, Addrs: off.Addrs, G: t.g, Why: off.Why}})
+	}
+	if m.probes != nil {
+		t.plan.Probes = *m.probes
+	}
 	if m.watches != nil {
 		t.plan.Watches = *m.watches
 		t.bps.clear() // they come first
@@ -261,7 +280,18 @@ func (t *Thread) advanceWithin() (Cause, uint64, error) {
 	if cause, addr, err := t.comeBack(); err != nil || cause != 0 {
 		return cause, addr, err
 	}
+	tryExits := exitsAfter
 	for steps := 0; steps < stepLimit; steps++ {
+		if steps >= tryExits {
+			tryExits = steps + exitsAgain
+			regs, err := getRegs(t.tid)
+			if err != nil {
+				return 0, 0, t.lost(err)
+			}
+			if done, cause, addr, err := t.runToExits(regs.Rip, false); done {
+				return cause, addr, err
+			}
+		}
 		callee, err := t.step()
 		if err != nil {
 			return 0, 0, err
@@ -304,6 +334,13 @@ func (t *Thread) advanceWithin() (Cause, uint64, error) {
 			// By a return or a jump to where no stop is.
 			return t.leave()
 		}
+	}
+	regs, err := getRegs(t.tid)
+	if err != nil {
+		return 0, 0, t.lost(err)
+	}
+	if done, cause, addr, err := t.runToExits(regs.Rip, true); done {
+		return cause, addr, err
 	}
 	t.plan.Stops = slices.Concat(t.plan.Fallback, t.plan.Stops)
 	return t.advanceFree(false)
@@ -393,7 +430,7 @@ func (t *Thread) advanceToText() (Cause, uint64, error) {
 
 // wanted says whether pc is one of the plan's stops.
 func (t *Thread) wanted(pc uint64) bool {
-	return slices.Contains(t.plan.Stops, pc) || slices.Contains(t.plan.Frame, pc)
+	return slices.Contains(t.plan.Stops, pc) || slices.Contains(t.plan.Frame, pc) || slices.Contains(t.plan.Probes, pc)
 }
 
 // runOver runs a function that was just entered until it returns (cause 0) or

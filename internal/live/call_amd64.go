@@ -250,6 +250,10 @@ func (t *Thread) parkInCalls(at Regs) error {
 	return t.cont(0)
 }
 
+// gPanic is the offset of runtime.g's field _panic: the assembler and the linker
+// know it, so it does not move (runtime/runtime2.go).
+const gPanic = 32
+
 // rescue takes the thread out of a goroutine that is being ended by
 // runtime.Goexit, back into the debug call protocol, as if gate.calls had
 // returned: the runtime would otherwise end the thread, and never go on with the
@@ -262,6 +266,11 @@ func (t *Thread) rescue(at Regs) error {
 	}
 	_, hi, err := t.stackOf(g)
 	if err != nil {
+		return err
+	}
+	// The records of panics that are left lie below the stack pointer now, and
+	// the collector would look for them.
+	if err := t.proc.Mem.PutUint64(g+gPanic, 0); err != nil {
 		return err
 	}
 	at.Rsp = hi - t.calls.depth // where the return address is

@@ -48,6 +48,7 @@ func (t *Thread) freeze() (st *State, why string, err error) {
 		st, why, err = t.inject(regs)
 		if st != nil {
 			t.dropWatches() // what this thread does until it is thawed is not the request's
+			t.probes.pause()
 		}
 		if err != nil || st != nil {
 			return st, why, err
@@ -254,6 +255,9 @@ func (t *Thread) hold() (release bool, err error) {
 				}
 				m.resume = nil
 			})
+			if !m.release {
+				t.probes.run(t.plan.Probes) // now, since the thread has no P to hold meanwhile
+			}
 			if err := t.slot.SetHeld(false); err != nil {
 				return false, err
 			}

@@ -169,7 +169,7 @@ func eventually(t *testing.T, what string, f func() bool) {
 // markers finds the //bp: marks in the sources of a service.
 var markers = sync.OnceValues(func() (map[string]string, error) {
 	found := make(map[string]string) // name -> "file:line"
-	for _, dir := range []string{shopDir, spinDir} {
+	for _, dir := range []string{shopDir, spinDir, calleesDir} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			return nil, err

@@ -25,15 +25,16 @@ import (
 // service is a running service. The test is its agent: it arms the board, looks
 // at it, and seizes threads.
 type service struct {
-	cmd    *exec.Cmd
-	pid    int
-	url    string
-	sym    *symbols
-	board  *board.Board
-	proc   *live.Process
-	text   []byte
-	killed bool // by the test
-	seen   map[[2]uint32]bool
+	cmd      *exec.Cmd
+	pid      int
+	url      string
+	sym      *symbols
+	board    *board.Board
+	proc     *live.Process
+	text     []byte
+	textAddr uint64
+	killed   bool // by the test
+	seen     map[[2]uint32]bool
 }
 
 // newService starts a service and arms it; when the test ends the service must
@@ -65,7 +66,14 @@ func newService(t *testing.T, dir string, args ...string) *service {
 		NoFreeze:  s.sym.runtime,
 		Offsets:   live.Runtime(img.Runtime),
 	}
-	s.text = s.readText(t, exe)
+	s.text, s.textAddr = s.readText(t, exe), textBegins(t, exe)
+	s.proc.Code = func(pc uint64, n int) []byte {
+		if pc < s.textAddr || pc-s.textAddr >= uint64(len(s.text)) {
+			return nil
+		}
+		at := int(pc - s.textAddr)
+		return s.text[at:min(at+n, len(s.text))]
+	}
 	rules := []board.Rule{{Prefix: netip.MustParsePrefix(allowed + "/32")}}
 	if err := s.board.Arm(os.Getpid(), rules, board.Now()+10*time.Minute); err != nil {
 		t.Fatal(err)

@@ -63,6 +63,11 @@ func (t *Thread) stepOver() (fault bool, err error) {
 		}
 		switch {
 		case s.stepped():
+			t.probes.hit() // is over
+			_, err := t.noteHits()
+			return false, err
+		case s.steppedProbe() && t.probes.any():
+			t.probes.hit()
 			_, err := t.noteHits()
 			return false, err
 		case s.fault():

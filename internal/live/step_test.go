@@ -5,8 +5,10 @@ package live_test
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/remotedbg/remotedbg/internal/live"
 )
@@ -317,4 +319,64 @@ func TestStepLimit(t *testing.T) {
 	r.Resume(live.Plan{})
 	r.gone(t)
 	r.reply.ok(t)
+}
+
+// TestLongLine: a line that executes many millions of instructions ends at the
+// first stop behind it, whatever else is to be watched, and is not single-stepped
+// through.
+func TestLongLine(t *testing.T) {
+	s := newShop(t, "-gc", "20ms")
+	start, end := s.sym.at(t, "long-line"), s.sym.at(t, "long-line-end")
+	fn := s.sym.around(start)
+	first := s.sym.lineAt(t, start)
+	var lines []uint64
+	for line, addr := range s.sym.linesOf(fn) {
+		// Those above are of the function that is inlined, which a step into
+		// would lead to and no other.
+		if lineOf(t, line) > first {
+			lines = append(lines, addr)
+		}
+	}
+	if len(lines) <= live.HardwareSlots {
+		t.Fatalf("%s has %d lines behind the long one: no test of many stops", fn.name, len(lines))
+	}
+	r := s.trap(t, "/long?n=100000000", live.Plan{Stops: []uint64{start}})
+	r.frozen(t)
+	began := time.Now()
+	r.Resume(live.Plan{Frame: lines, Within: s.sym.bounds(start)})
+	fr := r.frozen(t)
+	took := time.Since(began)
+	if fr.Addr != end {
+		t.Errorf("stopped at %#x, want %#x", fr.Addr, end)
+	}
+	t.Logf("100,000,000 rounds in %v, of which the thread was stopped for %v", took, r.StoppedInAll())
+	if stopped := r.StoppedInAll(); stopped > 100*time.Millisecond {
+		t.Errorf("stopped for %v", stopped)
+	}
+	r.Resume(live.Plan{})
+	r.gone(t)
+	r.reply.ok(t)
+}
+
+// lineAt is the line that begins at an address.
+func (s *symbols) lineAt(t *testing.T, addr uint64) int {
+	t.Helper()
+	for line, addrs := range s.lines {
+		if slices.Contains(addrs, addr) {
+			return lineOf(t, line)
+		}
+	}
+	t.Fatalf("no line begins at %#x", addr)
+	return 0
+}
+
+// lineOf is the number in "file:number".
+func lineOf(t *testing.T, line string) int {
+	t.Helper()
+	_, number, _ := strings.Cut(line, ":")
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

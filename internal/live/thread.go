@@ -28,6 +28,12 @@ type Process struct {
 	// Func gives the bounds of the function around pc, or an empty range. It
 	// must be safe to call from any goroutine.
 	Func func(pc uint64) [2]uint64
+	// Code reads n bytes of the program at pc, or fewer where it ends, as they
+	// are without probes. Safe to call from any goroutine. nil: without it what
+	// needs to know instructions is not done.
+	Code func(pc uint64, n int) []byte
+	// Probes bound what Plan.Probes may cost others.
+	Probes ProbeLimits
 	// NoFreeze says whether pc is where a request must not be frozen, though
 	// the runtime's own check may allow it. Safe to call from any goroutine.
 	NoFreeze func(pc uint64) bool
@@ -88,6 +94,10 @@ type Plan struct {
 	UntilText func(pc uint64) bool
 	// OverText says which callees UntilText need not look into.
 	OverText func(pc uint64) bool
+	// Probes are further addresses to stop at, in any number up to MaxProbes,
+	// by uprobes. They slow other threads down that pass there, and are armed
+	// only while the thread runs freely: not if Within or UntilText is set.
+	Probes []uint64
 	// Watches are watched all the way, also while the thread is stepped; at
 	// most MaxWatches. They take debug registers that Stops could have had.
 	Watches []Watch
@@ -98,10 +108,11 @@ type Cause int
 
 // The causes.
 const (
-	CauseStop  Cause = iota + 1 // reached one of Plan.Stops
-	CauseText                   // reached Plan.UntilText
-	CausePause                  // Pause was called
-	CauseWatch                  // one of Plan.Watches was hit: the last one of Frozen.Hits
+	CauseStop   Cause = iota + 1 // reached one of Plan.Stops
+	CauseText                    // reached Plan.UntilText
+	CausePause                   // Pause was called
+	CauseWatch                   // one of Plan.Watches was hit: the last one of Frozen.Hits
+	CauseProbes                  // of a Passed only: Addrs of Plan.Probes are not armed any more
 )
 
 // State is a thread as it was stopped. It is what the goroutine goes on with.
@@ -140,8 +151,9 @@ type Frozen struct {
 // it runs on.
 type Passed struct {
 	Cause Cause
-	Addr  uint64 // with CauseStop; with CauseWatch that of the Watch
-	G     uint64 // the request's runtime.g, 0 if unknown
+	Addr  uint64   // with CauseStop; with CauseWatch that of the Watch
+	Addrs []uint64 // with CauseProbes
+	G     uint64   // the request's runtime.g, 0 if unknown
 	Why   string
 }
 
@@ -173,6 +185,8 @@ type Thread struct {
 	mu   sync.Mutex
 	mail mail
 
+	probes prober
+
 	// Below: used by the tracing goroutine only.
 	bps     breakpoints
 	watches []watching
@@ -180,6 +194,7 @@ type Thread struct {
 	// passHits: a hit is no reason to stop a thread that is on its way to
 	// where it can be frozen.
 	passHits   bool
+	late       *late // how the next Frozen is to be shown
 	last       Cause // why it was frozen last
 	plan       Plan
 	resumed    int             // the request that resumed it last: PTRACE_CONT or PTRACE_SINGLESTEP
@@ -196,6 +211,8 @@ type mail struct {
 	pause   bool
 	stops   *[]uint64 // new Plan.Stops for the running plan
 	watches *[]Watch  // new Plan.Watches for it
+	probes  *[]uint64 // new Plan.Probes for it
+	off     []Off     // probes that were removed
 	resume  *Plan
 	call    *Call
 }
@@ -212,6 +229,9 @@ func Seize(p *Process, tid int, slot Slot, plan Plan) *Thread {
 		bps:     breakpoints{tid: tid},
 		resumed: unix.PTRACE_CONT,
 	}
+	t.probes = prober{proc: p, tid: tid, tell: func(off Off) {
+		t.post(func(m *mail) { m.off = append(m.off, off) })
+	}}
 	go t.trace()
 	return t
 }
@@ -225,7 +245,7 @@ func (t *Thread) Events() <-chan Event { return t.events }
 // Resume lets a frozen thread go on under plan. To be called once for each
 // Frozen event. What was asked before, for the time it ran, is over.
 func (t *Thread) Resume(plan Plan) {
-	t.post(func(m *mail) { m.resume, m.pause, m.stops, m.watches = &plan, false, nil, nil })
+	t.post(func(m *mail) { m.resume, m.pause, m.stops, m.watches, m.probes = &plan, false, nil, nil, nil })
 }
 
 // SetStops replaces the running plan's Stops; without effect while frozen.
@@ -233,6 +253,12 @@ func (t *Thread) SetStops(stops []uint64) { t.post(func(m *mail) { m.stops = &st
 
 // SetWatches is SetStops for its Watches.
 func (t *Thread) SetWatches(list []Watch) { t.post(func(m *mail) { m.watches = &list }) }
+
+// SetProbes is SetStops for its Probes. It takes some milliseconds.
+func (t *Thread) SetProbes(addrs []uint64) {
+	t.post(func(m *mail) { m.probes = &addrs })
+	t.probes.set(addrs)
+}
 
 // Pause asks a running thread to freeze where it can.
 func (t *Thread) Pause() { t.post(func(m *mail) { m.pause = true }) }

@@ -33,6 +33,7 @@ func (t *Thread) trace() {
 	}
 	t.bps.clear()
 	t.dropWatches()
+	t.probes.end()
 	switch {
 	case errors.Is(err, errRelease):
 		err = t.detach()
@@ -53,6 +54,7 @@ func (t *Thread) seize() error {
 	}
 	t.armWatches()
 	t.arm(t.plan.Stops)
+	t.probes.run(t.plan.Probes)
 	if err := t.slot.Accept(); err != nil {
 		return err
 	}
@@ -126,13 +128,14 @@ func (t *Thread) follow() error {
 		hits := t.hits
 		t.hits = nil
 		if st == nil {
+			t.late = nil
 			if cause == CauseWatch {
 				addr = hits[len(hits)-1].Watch.Addr
 			}
 			t.report(Event{Passed: &Passed{Cause: cause, Addr: addr, G: t.g, Why: why}})
 			continue
 		}
-		t.report(Event{Frozen: &Frozen{Cause: cause, Addr: addr, State: *st, Unarmed: slices.Collect(maps.Keys(t.unarmed)), Unfollowed: t.unfollowed, Hits: hits}})
+		t.report(Event{Frozen: &Frozen{Cause: cause, Addr: addr, State: t.shown(*st), Unarmed: slices.Collect(maps.Keys(t.unarmed)), Unfollowed: t.unfollowed, Hits: hits}})
 		t.unarmed, t.unfollowed = nil, false
 		release, err := t.hold()
 		if err != nil {
@@ -211,6 +214,10 @@ func (s stop) breakpoint() bool { return s.sig == unix.SIGTRAP && s.info.code ==
 func (s stop) stepped() bool {
 	return s.sig == unix.SIGTRAP && (s.info.code == trapTrace || s.info.code == trapBrkpt)
 }
+
+// steppedProbe: the kernel's own signal behind an instruction with a uprobe that
+// was stepped (arch/x86/kernel/uprobes.c, send_sig to current).
+func (s stop) steppedProbe() bool { return s.sig == unix.SIGTRAP && s.info.code == siUser }
 
 func (s stop) int3() bool { return s.sig == unix.SIGTRAP && s.info.code == siKernel }
 

@@ -177,7 +177,7 @@ func TestCollapse(t *testing.T) {
 			t.Errorf("%q became %q, not %q", r[0], got, r[1])
 		}
 	}
-	if !redact.Filled([]byte("abc" + fill(3, 6))) || redact.Filled([]byte("abc"+fill(3, 5)+"x~~~")) {
+	if !redact.Filled([]byte("abc"+fill(3, 6))) || redact.Filled([]byte("abc"+fill(3, 5)+"x~~~")) {
 		t.Error("Filled is wrong")
 	}
 }

@@ -38,7 +38,7 @@ type asked struct {
 	log   string
 	place *Place // of SetPlace
 
-	panics *panicPoint // of SetPanicFilters
+	exception *exceptionPoint // of SetExceptionFilters
 }
 
 // conditional says whether a request may pass b.
@@ -48,7 +48,7 @@ func (b *userBreakpoint) conditional() bool {
 
 // passing says whether requests do not stop there but only tell.
 func (a asked) passing() bool {
-	return a.log != "" || a.panics != nil || a.place != nil && a.place.Capture != nil
+	return a.log != "" || a.exception != nil || a.place != nil && a.place.Capture != nil
 }
 
 // Names of the lists that are no files.
@@ -190,7 +190,7 @@ func (s *Session) deal() {
 				b.pub.Message = fmt.Sprintf("breakpoint %d watches it already", used[d].pub.ID)
 			case watches == live.MaxWatches:
 				b.pub.Message = fmt.Sprintf("%d data breakpoints are set, as many as there can be: remove or disable one", watches)
-			case len(used) == live.HardwareSlots:
+			case s.e.capacity(watches) == len(used)-watches:
 				b.pub.Message = fmt.Sprintf("the %d hardware breakpoints of a thread are taken: remove or disable another breakpoint", live.HardwareSlots)
 			default:
 				watches++
@@ -199,8 +199,8 @@ func (s *Session) deal() {
 			continue
 		}
 		need := slices.DeleteFunc(slices.Clone(b.addrs), func(a uint64) bool { return used[a] != nil })
-		if left := live.HardwareSlots - len(used); len(need) > left {
-			b.pub.Message = fmt.Sprintf("needs %d of the %d hardware breakpoints of a thread, and %d are free: remove or disable another breakpoint", len(need), live.HardwareSlots, left)
+		if left := s.e.capacity(watches) - (len(used) - watches); len(need) > left {
+			b.pub.Message = s.noRoom(len(need), left)
 			continue
 		}
 		for _, a := range need {
@@ -224,13 +224,29 @@ func (s *Session) addresses() []uint64 {
 	return slices.Compact(all)
 }
 
+// owners finds the breakpoint of each address.
+func ownersOf(list []*userBreakpoint) map[uint64]*userBreakpoint {
+	owners := make(map[uint64]*userBreakpoint)
+	for _, b := range list {
+		for _, a := range b.addrs {
+			owners[a] = b
+		}
+	}
+	return owners
+}
+
 // syncBreakpoints makes the request's breakpoints those of its session. Called
 // under the brain lock.
 func (r *request) syncBreakpoints() {
 	if r.group == nil {
 		armed := r.session.armed.Load()
-		r.thread.SetStops(armed.stops)
-		r.thread.SetWatches(armed.watches(r.root))
+		watches := armed.watches(r.root)
+		stops, probes := armed.split(r.e, len(watches))
+		r.thread.SetStops(stops)
+		r.thread.SetWatches(watches)
+		if r.e.noProbes == nil && !r.untilEntry {
+			r.thread.SetProbes(probes)
+		}
 		return
 	}
 	t := r.group.Selected

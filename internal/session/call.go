@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-delve/delve/pkg/dwarf/godwarf"
 	"github.com/go-delve/delve/pkg/proc"
 
 	"github.com/remotedbg/remotedbg/internal/invoke"
@@ -30,6 +31,9 @@ type CallRequest struct {
 	Expr   string
 	Frame  int  // 0: the innermost
 	Unsafe bool // pointers to the request's stack may be passed to functions
+	// Before is called before the first call is made, if there is one, with
+	// the function's name, and can refuse it; may be nil.
+	Before func(name string) error
 	// Shown is the memory that the client was shown, of which it may make
 	// pointers; nil: none.
 	Shown *taint.Extents
@@ -49,6 +53,9 @@ type ongoing struct {
 // callPatience, or ctx ends, an EventContinued says that the request is busy, and
 // an EventStopped follows when it has returned.
 func (s *Session) Call(ctx context.Context, id RequestID, q CallRequest) (invoke.Result, error) {
+	if q.Shown == nil {
+		q.Shown = new(taint.Extents) // what the calls make
+	}
 	e, err := invoke.Parse(q.Expr, q.Unsafe)
 	if err != nil {
 		return invoke.Result{}, err
@@ -67,6 +74,12 @@ func (s *Session) Call(ctx context.Context, id RequestID, q CallRequest) (invoke
 			return e.Result(), errors.Join(err, r.endCall(c))
 		}
 		c.name = e.Result().Func
+		if q.Before != nil {
+			if err := q.Before(c.name); err != nil {
+				return invoke.Result{}, errors.Join(err, r.endCall(c))
+			}
+			q.Before = nil
+		}
 		done, err := r.makeCall(ctx, c, *call)
 		if err != nil {
 			return invoke.Result{}, err // somebody else ends it
@@ -146,6 +159,7 @@ func (r *request) whileCalling(frame int, e *invoke.Evaluation, shown *taint.Ext
 	guard := r.session.Guard()
 	for _, m := range e.Made() {
 		shown.Add(guard, m.Type, m.Addr)
+		shown.Add(guard, godwarf.ResolveTypedef(m.Type), m.Addr) // as Delve finds it by name
 	}
 	env.Check = func(expr string) error {
 		secret, err := guard.Check(env.Scope, expr, shown)
@@ -154,7 +168,18 @@ func (r *request) whileCalling(frame int, e *invoke.Evaluation, shown *taint.Ext
 		}
 		return err
 	}
-	return f(env)
+	return guarded(func() error { return f(env) })
+}
+
+// guarded makes a panic of f an error: it works on what a person typed, under a
+// lock that everybody needs.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("remotedbg: evaluating the call panicked: %v: please report it", p)
+		}
+	}()
+	return f()
 }
 
 // stack is where the stack of the frozen request's goroutine lies: the first two

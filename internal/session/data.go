@@ -264,7 +264,7 @@ func (d Data) concerns(root RequestID) bool { return d.Request == 0 || d.Request
 
 // ready is what a request is to stop at that has not stopped yet.
 type ready struct {
-	stops []uint64
+	stops []uint64 // the most important first
 	data  []*userBreakpoint
 }
 
@@ -282,7 +282,10 @@ func (a *ready) watches(root RequestID) []live.Watch {
 // ready is what is armed.
 func (s *Session) ready() *ready {
 	data := slices.DeleteFunc(s.verified(), func(b *userBreakpoint) bool { return !b.data() })
-	return &ready{stops: s.addresses(), data: data}
+	s.owners = ownersOf(s.verified())
+	stops := s.addresses()
+	slices.SortFunc(stops, func(a, b uint64) int { return s.order(0, a, b) })
+	return &ready{stops: stops, data: data}
 }
 
 // locateData checks that what is asked for can be watched now.

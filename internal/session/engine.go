@@ -44,6 +44,9 @@ type Engine struct {
 	goroutines *stall.Reader  // nil if they cannot be read: the stall guard does without
 	traffic    *stall.Traffic // nil if it cannot be counted, or the guard is off
 
+	noProbes error // why there are no breakpoints beyond the hardware's; nil: there are
+	program  program
+
 	brain   sync.Mutex // whoever calls Delve holds it
 	bi      *proc.BinaryInfo
 	symbols *backend.Process // for looking up addresses while nothing is in flight
@@ -177,6 +180,7 @@ func (e *Engine) takeBoard() error {
 // prepare makes the first target, which warms Delve up (line tables for Delve's
 // own breakpoints), and what the tracer and the stall guard need.
 func (e *Engine) prepare() error {
+	e.checkProbes()
 	e.symbols = backend.New(e.backendConfig())
 	t, err := e.newTarget()
 	if err != nil {
@@ -199,7 +203,9 @@ func (e *Engine) prepare() error {
 		Offsets:   live.Runtime(e.img.Runtime),
 		Func:      e.text.bounds,
 		NoFreeze:  e.text.noFreeze,
-		Detours:   panicDetours(e.bi, e.mem),
+		Code:      e.code,
+		Probes:    live.ProbeLimits{Time: e.cfg.ExtraFor},
+		Detours:   panicDetours(e.symbols, e.mem),
 		Births:    e.births(),
 	}
 	if e.goroutines, err = stall.NewReader(e.mem, e.img.Goroutines); err != nil {
@@ -216,6 +222,7 @@ func (e *Engine) backendConfig() backend.Config {
 	return backend.Config{
 		PID: e.cfg.PID, Path: e.img.Path, Entry: e.img.Entry,
 		BinInfo: e.bi, Memory: e.mem, Func: e.text.bounds, Brain: &e.brain,
+		Probes: e.noProbes == nil, Reserve: e.reserve(),
 	}
 }
 
@@ -279,6 +286,7 @@ func (e *Engine) Close(reason string) error {
 	e.state = engineEnded
 	e.mu.Unlock()
 	e.idle()
+	e.program.close()
 	e.cfg.Log("disarmed: " + reason)
 	e.recordEnded(reason)
 	close(e.done)

@@ -108,13 +108,17 @@ func (e *Engine) follower(from board.Starter) (*Session, Request) {
 // that is count with it. Called under Engine.mu.
 func (r *request) mayFreeze() bool {
 	root := func(info Request) RequestID { return cmp.Or(info.Root, info.ID) }
-	frozen := make(map[RequestID]bool)
+	frozen, ours := make(map[RequestID]bool), make(map[RequestID]bool)
 	for _, other := range r.e.requests {
-		if other.state.parked() {
-			frozen[root(other.info)] = true
+		if !other.state.parked() {
+			continue
+		}
+		frozen[root(other.info)] = true
+		if other.session == r.session {
+			ours[root(other.info)] = true
 		}
 	}
-	return frozen[root(r.info)] || len(frozen) < r.e.cfg.MaxFrozen
+	return frozen[root(r.info)] || len(frozen) < r.e.cfg.MaxFrozen && len(ours) < r.e.share()
 }
 
 // births is how live takes along the goroutines that requests start; the zero

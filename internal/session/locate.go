@@ -22,8 +22,8 @@ func (s *Session) newBreakpoint(id int, w asked) *userBreakpoint {
 	switch {
 	case w.data.Size != 0:
 		s.locateData(b)
-	case w.panics != nil:
-		s.locatePanic(b)
+	case w.exception != nil:
+		s.locateException(b)
 	case w.place != nil:
 		s.locatePlace(b)
 	case w.list == functionList:

@@ -119,8 +119,8 @@ func (r *request) passLogPoints(err error) error {
 		if b == nil {
 			return nil
 		}
-		if b.asked.panics != nil {
-			if r.stopsAtPanic(b.asked.panics) {
+		if b.asked.exception != nil {
+			if r.stopsAtException(b.asked.exception) {
 				return r.group.ClearSteppingBreakpoints()
 			}
 		} else {

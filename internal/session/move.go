@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/go-delve/delve/pkg/proc"
@@ -42,12 +41,11 @@ func (r *request) move(cmd command) outcome {
 	r.e.brain.Lock()
 	defer r.e.brain.Unlock()
 	r.searched = false
-	panicked := r.panicked
-	r.panicked = nil
-	if panicked != nil && !panicked.Recovered {
-		switch cmd {
-		case commandNext, commandStepIn, commandStepOut:
-			return r.enterDeferred()
+	at := r.exception
+	r.exception = nil
+	if at != nil {
+		if out, ok := r.stepFromException(at, cmd); ok {
+			return out
 		}
 	}
 	var err error
@@ -138,7 +136,7 @@ func (r *request) judge(usual StopReason, err error) outcome {
 			out.ids = []int{id}
 		}
 	}
-	if r.panicked != nil {
+	if r.exception != nil {
 		out.reason = StopException
 	}
 	if loc, err := proc.ThreadLocation(t.CurrentThread()); err == nil && loc.Fn != nil {
@@ -161,11 +159,8 @@ func (r *request) tellUnarmed() {
 	if last.Unfollowed && r.session.toldUnfollowed.CompareAndSwap(false, true) {
 		r.session.output(fmt.Sprintf("a goroutine that a request starts while all %d hardware breakpoints of its thread are in use runs untouched: use fewer breakpoints, or start it with gate.Go", live.HardwareSlots))
 	}
-	for _, b := range r.session.verified() {
-		if slices.ContainsFunc(b.addrs, func(a uint64) bool { return slices.Contains(last.Unarmed, a) }) {
-			r.session.output(fmt.Sprintf("breakpoint %d (%s:%d) was not watched while a step ran over a call: a thread has %d hardware breakpoints, and the step needs one; remove a breakpoint to have all watched",
-				b.pub.ID, filepath.Base(b.pub.File), b.pub.Line, live.HardwareSlots))
-		}
+	if names := r.session.places(last.Unarmed); names != "" {
+		r.session.output(fmt.Sprintf("%s: not watched while a step ran over a call: a thread has %d hardware breakpoints, and the step needs one; remove breakpoints to have all watched", names, live.HardwareSlots))
 	}
 }
 
@@ -175,6 +170,9 @@ func (r *request) passed(p live.Passed) {
 	switch p.Cause {
 	case live.CausePause:
 		r.pauseLater(p)
+		return
+	case live.CauseProbes:
+		r.probesOff(p)
 		return
 	case live.CauseWatch:
 		r.session.output(fmt.Sprintf("%s was not stopped for the data breakpoint at %#x: %s", r.name, p.Addr, p.Why))
@@ -208,7 +206,9 @@ func (r *request) pauseLater(p live.Passed) {
 	r.session.output(fmt.Sprintf("%s is blocked below %s: it will stop when it gets back there", r.name, where))
 	r.pause.addr = addr
 	if r.group == nil {
-		r.thread.SetStops(append([]uint64{addr}, r.session.addresses()...))
+		armed := r.session.armed.Load()
+		stops, _ := armed.split(r.e, len(armed.watches(r.root)))
+		r.thread.SetStops(append([]uint64{addr}, stops...))
 		return
 	}
 	if _, err := r.group.Selected.SetBreakpoint(0, addr, proc.NextBreakpoint, nil); err != nil {

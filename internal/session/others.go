@@ -48,6 +48,20 @@ func (r *Reader) Others() (map[int64]bool, error) {
 	return others, nil
 }
 
+// share is how many requests one session may have frozen, of the MaxFrozen that all
+// of them have together: what each gets if all want as many as they can. One that
+// froze more before another came keeps them. Called under Engine.mu.
+func (e *Engine) share() int {
+	n := 0
+	for _, s := range e.sessions {
+		if s.started {
+			n++
+		}
+	}
+	n = max(n, 1)
+	return max((e.cfg.MaxFrozen+n-1)/n, 1)
+}
+
 // foreign lists the requests of sessions other than s.
 func (e *Engine) foreign(s *Session) (list []*request) {
 	e.mu.Lock()
@@ -135,4 +149,15 @@ func (r *request) frozenStack() (lo, hi uint64, err error) {
 	}
 	hi, err = r.e.mem.Uint64(g + 8)
 	return lo, hi, err
+}
+
+// whyFull says why the request was not frozen when it might not be.
+func (r *request) whyFull() string {
+	e := r.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if share := e.share(); share < e.cfg.MaxFrozen {
+		return fmt.Sprintf("%d requests may be stopped at a time (--max-frozen), which several IDEs share: %d for each", e.cfg.MaxFrozen, share)
+	}
+	return fmt.Sprintf("%d requests are stopped, the most that --max-frozen allows", e.cfg.MaxFrozen)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-delve/delve/pkg/proc"
 
+	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/backend"
 	"github.com/remotedbg/remotedbg/internal/redact/taint"
 )
@@ -49,17 +50,16 @@ func (e *Engine) maskedConfig() (backend.Config, *taint.Memory, *fence) {
 	return cfg, mem, fenced
 }
 
-// LiftRedaction takes the rules of redaction away from the session. Fields with
-// the struct tag stay hidden. To be called before Start.
-func (s *Session) LiftRedaction() {
-	s.e.brain.Lock()
-	defer s.e.brain.Unlock()
-	s.guard.Store(s.guard.Load().Lifted())
+// guardFor is what hides secrets from somebody.
+func (e *Engine) guardFor(who access.Identity) *taint.Guard {
+	if e.cfg.LiftRedaction && who.Role.May(access.Mutate) {
+		return e.guard.Lifted()
+	}
+	return e.guard
 }
 
-// Guard is what hides secrets from the session's client. Never nil but in an
-// Engine that was told so.
-func (s *Session) Guard() *taint.Guard { return s.guard.Load() }
+// Guard is what hides secrets from the session's client; never nil.
+func (s *Session) Guard() *taint.Guard { return s.guard }
 
 // Clean is a text for the operator's eyes without the service's secrets: a line of
 // a log or of the audit.
@@ -80,7 +80,7 @@ func (e *Engine) prepareRedaction(t target) {
 // Called under the brain lock, while it is frozen.
 func (r *request) look() {
 	r.mem.Forget()
-	g := r.session.Guard()
+	g := r.session.guard
 	r.mem.Use(g)
 	if r.searched {
 		return
@@ -91,7 +91,7 @@ func (r *request) look() {
 
 // search finds the secrets that are near.
 func (r *request) search(b taint.Budget) {
-	g := r.session.Guard()
+	g := r.session.guard
 	if g == nil {
 		return
 	}
@@ -104,7 +104,7 @@ func (r *request) search(b taint.Budget) {
 // searchFirst is search for a request whose breakpoints have conditions, before
 // they are judged.
 func (r *request) searchFirst() {
-	if r.session.Guard() == nil {
+	if r.session.guard == nil {
 		return
 	}
 	for _, b := range r.session.verified() {
@@ -133,13 +133,14 @@ func (s *Session) mayAsk(what, expr string) error {
 	if expr == "" {
 		return nil
 	}
-	g := s.Guard()
+	g := s.guard
 	secret, err := g.CheckText(expr, func(name string) bool { return len(s.e.bi.PackageMap[name]) > 0 })
 	switch {
-	case err != nil:
-		return fmt.Errorf("%s %q: %w", what, expr, err)
 	case secret:
-		return fmt.Errorf("%s %q: %w", what, expr, taint.ErrRedacted)
+		err = taint.ErrRedacted
+		fallthrough
+	case err != nil:
+		return fmt.Errorf("%s: %w", what, err) // what it says is the client's to know
 	}
 	return nil
 }
@@ -147,7 +148,7 @@ func (s *Session) mayAsk(what, expr string) error {
 // evaluate is scope.EvalExpression for the session's client; redacted says that
 // the value is a secret.
 func (s *Session) evaluate(scope *proc.EvalScope, expr string, cfg proc.LoadConfig) (v *proc.Variable, redacted bool, err error) {
-	g := s.Guard()
+	g := s.guard
 	if secret, err := g.Check(scope, expr, nil); secret || err != nil {
 		return nil, secret, err
 	}
@@ -162,7 +163,7 @@ func (s *Session) evaluate(scope *proc.EvalScope, expr string, cfg proc.LoadConf
 // lock.
 func (r *Reader) look() {
 	r.mem.Forget()
-	g := r.s.Guard()
+	g := r.s.guard
 	r.mem.Use(g)
 	// Package variables have other values by now. That they cannot be read means
 	// that the service is gone.

@@ -52,8 +52,9 @@ type request struct {
 	stall *stall.Watch // these two are used by run only; nil: not watched
 	slow  *stall.Slow
 
-	stopped bool // at least once; used by run only
-	record  record
+	stopped    bool // at least once; used by run only
+	untilEntry bool // it is to stop in the first function of the user's
+	record     record
 
 	// Guarded by Engine.mu.
 	info     Request
@@ -76,8 +77,8 @@ type request struct {
 
 	// The panic that it is stopped at, nil if at none, and what the filter tells
 	// of it. Set and reset by run, under Engine.brain.
-	panicked  *PanicStop
-	panicText string
+	exception     *ExceptionStop
+	exceptionText string
 }
 
 // newRequest seizes the thread of the offered request in slot s; nil if no
@@ -97,11 +98,12 @@ func (e *Engine) newRequest(s board.Slot, tid int) (*request, error) {
 		return nil, err
 	}
 	armed := ses.armed.Load()
-	plan := live.Plan{Stops: armed.stops, Watches: armed.watches(info.root())}
+	plan := live.Plan{Watches: armed.watches(info.root())}
+	plan.Stops, plan.Probes = armed.split(e, len(plan.Watches))
 	if ses.stopOnEntry.Load() && info.Root == 0 {
-		plan.UntilText, plan.OverText = e.text.user, e.text.runtime
+		plan.UntilText, plan.OverText, plan.Probes = e.text.user, e.text.runtime, nil
 	}
-	r := &request{e: e, session: ses, slot: s, cmds: make(chan command, 1)}
+	r := &request{e: e, session: ses, slot: s, untilEntry: plan.UntilText != nil, cmds: make(chan command, 1)}
 	e.lastID++
 	info.ID, info.Since = e.lastID, time.Now()
 	info.Path = ses.Guard().Text(info.Path)
@@ -239,7 +241,7 @@ func (r *request) settle(out outcome) bool {
 	if !r.mayFreeze() {
 		r.session.tally.passed++
 		r.e.mu.Unlock()
-		r.session.output(fmt.Sprintf("%s passed %s without stopping: %d requests are stopped, the most that --max-frozen allows", r.name, out.where, r.e.cfg.MaxFrozen))
+		r.session.output(fmt.Sprintf("%s passed %s without stopping: %s", r.name, out.where, r.whyFull()))
 		return false
 	}
 	r.state, r.told = requestFrozen, true
@@ -254,8 +256,8 @@ func (r *request) settle(out outcome) bool {
 	r.watchStall()
 	ev := Event{Kind: EventStopped, Request: info, Reason: out.reason, BreakpointIDs: out.ids}
 	ev.Hit = out.hit
-	if ev.Panic = r.panicked; ev.Panic != nil {
-		ev.Text = r.panicText
+	if ev.Exception = r.exception; ev.Exception != nil {
+		ev.Text = r.exceptionText
 	}
 	if out.err != nil {
 		ev.Text = out.err.Error()

@@ -24,7 +24,7 @@ type Session struct {
 	stopOnEntry atomic.Bool
 	armed       atomic.Pointer[ready]
 
-	guard          atomic.Pointer[taint.Guard]
+	guard          *taint.Guard
 	toldMoved      atomic.Bool // see tellMoved
 	toldUnfollowed atomic.Bool // that goroutines were not followed
 
@@ -35,7 +35,8 @@ type Session struct {
 	tally   tally
 
 	// Guarded by Engine.brain.
-	breakpoints []*userBreakpoint // in the order in which they were set
+	breakpoints []*userBreakpoint          // in the order in which they were set
+	owners      map[uint64]*userBreakpoint // of addresses, those that are verified
 	lastID      int
 }
 
@@ -54,7 +55,7 @@ func (e *Engine) NewSession(who access.Identity) (*Session, error) {
 	e.attached++
 	s := &Session{e: e, id: e.attached, queue: newQueue()}
 	s.armed.Store(new(ready))
-	s.guard.Store(e.guard)
+	s.guard = e.guardFor(who)
 	e.sessions = append(e.sessions, s)
 	s.recordOpened(who)
 	return s, nil

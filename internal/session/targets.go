@@ -49,6 +49,7 @@ func (r *request) bindTarget(fr *live.Frozen) error {
 	}
 	r.proc, r.group, r.mem, r.fence = t.proc, t.group, t.mem, t.fence
 	r.fence.session = r.session
+	r.proc.SetNearer(r.session.order)
 	r.mem.Use(r.session.Guard())
 	return nil
 }

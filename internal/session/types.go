@@ -30,11 +30,14 @@ type Config struct {
 	Log   func(string)  // progress, one line each, may be nil; called from any goroutine
 	Audit *audit.Log    // of what happens to requests, may be nil; the caller closes it after the Engine
 
-	Redact *redact.Policy // what is not shown of the service's data; nil: the default rules
+	Redact        *redact.Policy // what is not shown of the service's data; nil: the default rules
+	LiftRedaction bool           // nothing of it holds for those who may mutate, but for fields with the struct tag
 
 	// Budgets; 0 means the default.
 	MaxHold    time.Duration // how long a request is frozen at one stop
 	MaxFrozen  int           // how many are frozen at the same time, with their goroutines; further matches pass
+	NoExtra    bool          // no more breakpoints than the hardware has
+	ExtraFor   time.Duration // how long the others are armed while a request runs, from one stop to the next
 	NoFollow   bool          // goroutines of requests run untouched
 	StallGuard int           // how many more waiting goroutines thaw a request; StallGuardOff: none do
 
@@ -152,7 +155,7 @@ type Event struct {
 	Hit           *DataHit // of an EventStopped for StopData
 	Guard         bool     // an EventContinued by the stall guard
 
-	Panic *PanicStop // of a stop at a panic
+	Exception *ExceptionStop // of a stop with the reason StopException
 }
 
 // Errors that a front end tells apart.

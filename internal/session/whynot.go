@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-delve/delve/pkg/proc"
 	"github.com/remotedbg/remotedbg/internal/live"
 )
 
@@ -171,17 +172,12 @@ func (s *Session) whyTooMany(line int, addrs []uint64) error {
 		return nil
 	}
 	in := make(map[string]bool)
-	inlined := make(map[string]bool)
 	for _, a := range addrs {
-		fn := s.e.bi.PCToFunc(a)
-		if fn == nil {
-			continue
-		}
-		in[fn.NameWithoutTypeParams()] = true
-		if call := s.inlinedAt(a); call != "" {
-			inlined[call] = true
+		if fn := s.e.bi.PCToFunc(a); fn != nil {
+			in[fn.NameWithoutTypeParams()] = true
 		}
 	}
+	inlined := s.inlinedAt(addrs)
 	most := live.HardwareSlots
 	if len(inlined) == 1 {
 		name := slices.Collect(maps.Keys(inlined))[0]
@@ -194,19 +190,33 @@ func (s *Session) whyTooMany(line int, addrs []uint64) error {
 	return fmt.Errorf("line %d is in %d places of this binary, and a thread has %d hardware breakpoints: break where its function is called", line, len(addrs), most)
 }
 
-// inlinedAt is the innermost function that is inlined at pc, "" if none is: it
-// is the one whose line the line tables name there.
-func (s *Session) inlinedAt(pc uint64) (name string) {
-	size := uint64(1 << 62)
-	for i := range s.e.bi.Functions {
+// inlinedAt names the innermost functions that are inlined at addresses: those
+// whose lines the line tables name there.
+func (s *Session) inlinedAt(addrs []uint64) map[string]bool {
+	type call struct {
+		fn   *proc.Function
+		size uint64
+	}
+	addrs = slices.Sorted(slices.Values(addrs))
+	innermost := make([]call, len(addrs))
+	for i := range s.e.bi.Functions { // a large binary has a million calls: once through them
 		f := &s.e.bi.Functions[i]
-		for _, call := range f.InlinedCalls {
-			if call.LowPC <= pc && pc < call.HighPC && call.HighPC-call.LowPC < size {
-				size, name = call.HighPC-call.LowPC, f.NameWithoutTypeParams()
+		for _, c := range f.InlinedCalls {
+			k, _ := slices.BinarySearch(addrs, c.LowPC)
+			for size := c.HighPC - c.LowPC; k < len(addrs) && addrs[k] < c.HighPC; k++ {
+				if innermost[k].fn == nil || size < innermost[k].size {
+					innermost[k] = call{f, size}
+				}
 			}
 		}
 	}
-	return name
+	names := make(map[string]bool)
+	for _, c := range innermost {
+		if c.fn != nil {
+			names[c.fn.NameWithoutTypeParams()] = true
+		}
+	}
+	return names
 }
 
 // whyNoFile says why a path is no file of the binary. Called under the brain

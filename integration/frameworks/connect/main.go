@@ -51,14 +51,13 @@ func cart(_ context.Context, req *connect.Request[wrapperspb.Int64Value]) (*conn
 }
 
 // unluckyID is a cart at which the handler panics.
-//
-//go:noinline
 const unluckyID = 13
 
 func recovered(_ context.Context, _ connect.Spec, _ http.Header, v any) error {
 	return connect.NewError(connect.CodeInternal, fmt.Errorf("recovered: %v", v))
 }
 
+//go:noinline
 func price(id int64) int64 {
 	return id*100 + 99
 }

@@ -28,6 +28,8 @@ var kinds = map[string]http.HandlerFunc{
 	"unlock":   unlock,
 	"deep":     deep,
 	"fine":     fine,
+	"failing":  failing,
+	"missing":  missing,
 	"inlined":  inlined,
 }
 
@@ -179,4 +181,30 @@ func inlined(w http.ResponseWriter, r *http.Request) {
 
 func third(list []string) string {
 	return list[2] //bp:third
+}
+
+// failing answers with an error that a function far below has returned.
+func failing(w http.ResponseWriter, r *http.Request) {
+	item := r.URL.Path
+	if err := reserve(item); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable) //bp:failing
+		w.Header().Set("X-Item", item)                            //bp:failing-after
+		return
+	}
+	fmt.Fprintln(w, "reserved", item)
+}
+
+//go:noinline
+func reserve(item string) error {
+	if err := book(item); err != nil {
+		return fmt.Errorf("reserve: %w", err)
+	}
+	return nil
+}
+
+//go:noinline
+func book(item string) error { return &shortage{Item: item, Count: 1, Err: errStock} }
+
+func missing(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotFound) //bp:missing
 }

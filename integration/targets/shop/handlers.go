@@ -39,6 +39,7 @@ func newMux(g *gate.Gate, s *service) *http.ServeMux {
 	registerWatched(mux)
 	registerValues(mux)
 	registerMemory(mux)
+	registerLong(mux)
 	return mux
 }
 

@@ -45,7 +45,7 @@ var kept *account // makes accounts escape to the heap
 //go:noinline
 func deposit(acc *account, n int64) {
 	acc.Balance += n //bp:deposit
-	settled(n) //bp:deposit-done
+	settled(n)       //bp:deposit-done
 }
 
 //go:noinline

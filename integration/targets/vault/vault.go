@@ -104,9 +104,9 @@ func (v *vault) move(ctx context.Context, w http.ResponseWriter, r *http.Request
 	reference := []string{jwt(), "card 4111 1111 1111 1111"}
 	copied := append([]byte("copy of "), alias...)
 	limit := 250
-	use(ctx, acct, blob, alias, plain, failed, attrs, reference, copied, &limit) //bp:vault
-	fmt.Fprintf(w, "%s: %d in %s%s\n", acct.Owner, acct.Balance, v.Region, user)
-	use(ctx, acct, blob, alias, plain, failed, attrs, reference, copied, &limit)
+	use(ctx, &acct, &blob, &alias, &plain, &failed, &attrs, &reference, &copied, &limit, &body) //bp:vault
+	fmt.Fprintf(w, "%s: %d in %s%s\n", acct.Owner, acct.Balance, v.Region, user) //bp:vault-log
+	use(ctx, &acct, &blob, &alias, &plain, &failed, &attrs, &reference, &copied, &limit, &body) //bp:vault-condition
 	v.signer("x")
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"go/constant"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/go-delve/delve/pkg/dwarf/godwarf"
@@ -241,6 +242,10 @@ func (c *collector) visit(it item) {
 // fields queues those of a struct. One whose key names a secret has it in its
 // value, as slog.Attr does.
 func (c *collector) fields(it item, st *godwarf.StructType, addr uint64) {
+	if strings.HasPrefix(st.StructName, trieNode) && it.depth > 1 {
+		c.trie(it, st.StructName, addr)
+		return
+	}
 	keyed := !it.hot && c.keyed(st, addr)
 	for _, f := range st.Field {
 		ch := it
@@ -264,17 +269,51 @@ func (c *collector) keyed(st *godwarf.StructType, addr uint64) bool {
 		hasValue = hasValue || isValueName(f.Name)
 	}
 	for _, f := range st.Field {
-		if _, ok := resolved(f.Type).(*godwarf.StringType); !ok || !hasValue || !isKeyName(f.Name) {
-			continue
-		}
-		if p, n, ok := c.header(addr + uint64(f.ByteOffset)); ok && n > 0 && n < 256 {
-			buf := make([]byte, n)
-			if c.mem.read(buf, p) && c.g.Key(string(buf)) {
-				return true
-			}
+		if hasValue && isKeyName(f.Name) && c.keyNames(f.Type, addr+uint64(f.ByteOffset), 0) {
+			return true
 		}
 	}
 	return false
+}
+
+// keyNames tells whether the key at addr names a secret: by its text, or by the
+// type of what the interface holds, as keys of a context do.
+func (c *collector) keyNames(t godwarf.Type, addr uint64, depth int) bool {
+	switch u := resolved(t).(type) {
+	case *godwarf.StringType:
+		p, n, ok := c.header(addr)
+		if !ok || n >= 256 {
+			return false
+		}
+		buf := make([]byte, n)
+		return c.mem.read(buf, p) && c.g.Key(string(buf))
+	case *godwarf.InterfaceType:
+		d, at := c.dynamic(u, addr)
+		return d != nil && depth == 0 && (c.g.Name(d.Common().Name) || c.keyNames(d, at, 1))
+	}
+	return false
+}
+
+// trieNode is how the nodes of sync.Map are called, which point to entries and to
+// other nodes by a pointer to what they have in common (internal/sync/hashtriemap.go).
+const trieNode = "internal/sync.node["
+
+// trie queues what a node of a sync.Map is the beginning of.
+func (c *collector) trie(it item, name string, addr uint64) {
+	var isEntry [1]byte
+	if !c.mem.read(isEntry[:], addr) {
+		return
+	}
+	whole := "internal/sync.indirect["
+	if isEntry[0] == 1 {
+		whole = "internal/sync.entry["
+	}
+	t, err := c.scope.BinInfo.FindType(whole + strings.TrimPrefix(name, trieNode))
+	if err != nil {
+		return // the program has no such map
+	}
+	it.t, it.addr = t, addr
+	c.push(it)
 }
 
 // elements queues those of a list; of one of bytes it takes the text.
@@ -311,9 +350,18 @@ func leads(t godwarf.Type, depth int) bool {
 
 // held queues what an interface holds.
 func (c *collector) held(it item, t *godwarf.InterfaceType, addr uint64) {
+	if it.t, it.addr = c.dynamic(t, addr); it.t != nil {
+		it.hot = it.hot || c.g.Type(it.t)
+		c.push(it)
+	}
+}
+
+// dynamic is the type of what an interface holds and where that is; nil if it is
+// nil or cannot be told.
+func (c *collector) dynamic(t *godwarf.InterfaceType, addr uint64) (godwarf.Type, uint64) {
 	w, ok := c.word(addr)
 	if !ok || w == 0 || w >= userMemory {
-		return
+		return nil, 0
 	}
 	d, known := c.g.shared.program.dynamic[w]
 	if !known {
@@ -327,17 +375,13 @@ func (c *collector) held(it item, t *godwarf.InterfaceType, addr uint64) {
 			c.g.shared.program.dynamic[w] = d
 		}
 	}
-	if d.t == nil {
-		return
-	}
-	it.t, it.addr = d.t, addr+8
-	if !d.inside {
-		if it.addr, ok = c.word(addr + 8); !ok {
-			return
+	at := addr + 8
+	if d.t != nil && !d.inside {
+		if at, ok = c.word(addr + 8); !ok {
+			return nil, 0
 		}
 	}
-	it.hot = it.hot || c.g.Type(d.t)
-	c.push(it)
+	return d.t, at
 }
 
 // asking is how much Delve reads where it has to be asked.

@@ -236,7 +236,7 @@ func (g *Guard) checkCast(scope *proc.EvalScope, cast ast.Expr, shown *Extents) 
 	}
 	v, err := scope.EvalExpression(astutil.ExprToString(cast), addressOnly)
 	if err != nil {
-		return err
+		return nil // nor can the whole be evaluated, and Delve says better why
 	}
 	if v.Kind != reflect.Pointer && v.Kind != reflect.UnsafePointer {
 		return nil

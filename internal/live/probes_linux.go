@@ -1,0 +1,264 @@
+//go:build linux
+
+package live
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf/link"
+)
+
+// ProbeLimits bound what the probes of a thread may cost the other ones: each hit
+// of theirs takes microseconds.
+type ProbeLimits struct {
+	Time time.Duration // armed, from one freeze to the next; 0: DefaultProbeTime
+	Hits uint64        // of others, of one probe in that time; 0: DefaultProbeHits
+}
+
+// Defaults of ProbeLimits.
+const (
+	DefaultProbeTime = 2 * time.Second
+	DefaultProbeHits = 5000
+)
+
+const (
+	// probeLook is how often the limits are looked at.
+	probeLook = 20 * time.Millisecond
+	// probeLinger is how long probes stay when the thread is frozen: a
+	// condition that is false thaws it sooner, and probes that are removed cost
+	// the kernel some tens of milliseconds (see uprobe).
+	probeLinger = 10 * time.Millisecond
+)
+
+// Off tells of probes that have been removed before their time.
+type Off struct {
+	Addrs []uint64
+	Why   string
+}
+
+// prober arms uprobes for one thread, while it runs. All its methods may be
+// called from any goroutine; those that arm take milliseconds.
+type prober struct {
+	proc *Process
+	tid  int
+	tell func(Off) // called with mu held: must not block
+
+	mu      sync.Mutex
+	kernel  *uprobe
+	err     error     // why there is none
+	link    link.Link // nil: none is armed
+	armed   []uint64
+	running bool
+	ended   bool
+	since   time.Time         // when it began to run
+	off     map[uint64]bool   // those that a limit has removed since
+	cookies map[uint64]uint64 // of each address; never reused
+	counted [MaxProbes]uint64 // foreign hits when the thread began to run
+	seen    uint64            // the last hit that was dealt with
+	timer   *time.Timer       // the next look, or the end of the lingering
+}
+
+// run arms exactly addrs, for a thread that is about to run.
+func (p *prober) run(addrs []uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(addrs) == 0 && p.kernel == nil || p.ended {
+		return
+	}
+	p.running, p.since, p.off = true, time.Now(), nil
+	p.arm(addrs)
+	if p.kernel == nil {
+		return
+	}
+	if r, err := p.kernel.last(); err == nil {
+		p.seen = r.Seq
+	}
+	p.counted, _ = p.kernel.foreign()
+	p.schedule(probeLook)
+}
+
+// set is run for a thread that runs already; without effect while it is frozen.
+func (p *prober) set(addrs []uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running && !p.ended {
+		p.arm(addrs)
+		p.schedule(probeLook)
+	}
+}
+
+// pause is for a thread that has been frozen.
+func (p *prober) pause() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running = false
+	if p.link != nil {
+		p.schedule(probeLinger)
+	}
+}
+
+// end is for good.
+func (p *prober) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running, p.ended = false, true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.disarm()
+	if p.kernel != nil {
+		p.kernel.close()
+		p.kernel = nil
+	}
+}
+
+func (p *prober) schedule(d time.Duration) {
+	if p.timer == nil {
+		p.timer = time.AfterFunc(d, p.look)
+		return
+	}
+	p.timer.Reset(d)
+}
+
+// look is what the timer does.
+func (p *prober) look() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.ended || p.link == nil:
+	case !p.running:
+		p.disarm()
+	default:
+		p.enforce()
+		p.schedule(probeLook)
+	}
+}
+
+// enforce removes what has exceeded its limits.
+func (p *prober) enforce() {
+	limits := p.proc.Probes
+	if limits.Time == 0 {
+		limits.Time = DefaultProbeTime
+	}
+	if limits.Hits == 0 {
+		limits.Hits = DefaultProbeHits
+	}
+	if time.Since(p.since) > limits.Time {
+		p.drop(slices.Clone(p.armed), fmt.Sprintf("it has run for %v, the most for which they may slow the others down", limits.Time))
+		return
+	}
+	counts, err := p.kernel.foreign()
+	if err != nil {
+		return
+	}
+	var hot []uint64
+	for _, a := range p.armed {
+		if c := p.cookies[a]; counts[c]-p.counted[c] > limits.Hits {
+			hot = append(hot, a)
+		}
+	}
+	if len(hot) > 0 {
+		p.drop(hot, fmt.Sprintf("other requests ran over them more than %d times", limits.Hits))
+	}
+}
+
+// drop removes addrs until the thread runs again.
+func (p *prober) drop(addrs []uint64, why string) {
+	if p.off == nil {
+		p.off = make(map[uint64]bool)
+	}
+	for _, a := range addrs {
+		p.off[a] = true
+	}
+	p.arm(p.armed)
+	p.tell(Off{addrs, why})
+}
+
+// arm makes addrs, less those that are off, the armed ones.
+func (p *prober) arm(addrs []uint64) {
+	want := slices.DeleteFunc(slices.Clone(addrs), func(a uint64) bool { return p.off[a] })
+	slices.Sort(want)
+	want = slices.Compact(want)
+	if slices.Equal(want, p.armed) {
+		return
+	}
+	old := p.link
+	p.link, p.armed = nil, nil
+	if len(want) > 0 {
+		if err := p.attach(want); err != nil {
+			p.tell(Off{want, err.Error()})
+		}
+	}
+	if old != nil {
+		go old.Close() // see uprobe: it is quick, but for the wait behind it
+	}
+}
+
+// attach arms want.
+func (p *prober) attach(want []uint64) error {
+	if p.kernel == nil {
+		if p.err != nil {
+			return p.err
+		}
+		if p.kernel, p.err = newUprobe(p.proc.PID, p.tid); p.err != nil {
+			p.kernel = nil
+			return p.err
+		}
+		p.cookies = make(map[uint64]uint64)
+	}
+	for _, a := range want {
+		if _, ok := p.cookies[a]; !ok {
+			if len(p.cookies) == MaxProbes {
+				return fmt.Errorf("%w: a request can have %d", ErrProbes, MaxProbes)
+			}
+			p.cookies[a] = uint64(len(p.cookies))
+		}
+	}
+	offsets, err := fileOffsets(p.proc.PID, want)
+	if err != nil {
+		return err
+	}
+	cookies := make([]uint64, len(want))
+	for i, a := range want {
+		cookies[i] = p.cookies[a]
+	}
+	if p.link, err = p.kernel.arm(offsets, cookies); err != nil {
+		p.link = nil // not an interface that holds a nil pointer
+		return err
+	}
+	p.armed = want
+	return nil
+}
+
+func (p *prober) disarm() {
+	if p.link != nil {
+		go p.link.Close()
+		p.link, p.armed = nil, nil
+	}
+}
+
+// hit gives the registers before the instruction of a probe that the thread has
+// hit since the last hit that was dealt with. To be called in a ptrace-stop.
+func (p *prober) hit() (before [ptRegs]uint64, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.kernel == nil {
+		return before, false
+	}
+	r, err := p.kernel.last()
+	if err != nil || r.Seq == p.seen {
+		return before, false
+	}
+	p.seen = r.Seq
+	return r.Regs, true
+}
+
+// any says whether the thread may hit a probe.
+func (p *prober) any() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.kernel != nil
+}

@@ -1,0 +1,233 @@
+//go:build linux
+
+package live
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// MaxProbes is how many places in the program a thread can be stopped at by
+// uprobes.
+const MaxProbes = 512
+
+// ErrProbes means that the kernel refused uprobes.
+var ErrProbes = errors.New("uprobes refused")
+
+// uprobe is a program in the kernel that runs at uprobes of one process. For its
+// own thread it notes the registers as they were before the instruction, and
+// sends SIGURG: with a tracer that is a stop, without one nothing at all (the Go
+// runtime ignores spurious ones; see post). For other threads it counts.
+//
+// Why a program and not perf events with sigtrap, one a uprobe: closing such an
+// event waits for the kernel's grace periods, 80 ms each, one after the other:
+// 60 of them were in the service's text for 5 s after the request had been
+// frozen. A uprobe-multi link goes as a whole (kernel/trace/bpf_trace.c,
+// bpf_uprobe_unregister): the text was as before within 6 ms.
+type uprobe struct {
+	prog   *ebpf.Program
+	record *ebpf.Map // one probeRecord
+	counts *ebpf.Map // MaxProbes times uint64: hits of other threads, by cookie
+	exe    *link.Executable
+	pid    int
+}
+
+// probeRecord is what the program notes: how many hits there were, and the
+// registers before the last one in the order of struct pt_regs
+// (arch/x86/include/asm/ptrace.h): as in user_regs_struct up to ss.
+type probeRecord struct {
+	Seq  uint64
+	Regs [ptRegs]uint64
+}
+
+const ptRegs = 21
+
+// newUprobe loads the program for the thread tid of process pid, both in our
+// pid namespace.
+func newUprobe(pid, tid int) (u *uprobe, err error) {
+	inner, err := innerTID(pid, tid)
+	if err != nil {
+		return nil, err
+	}
+	var ns unix.Stat_t
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/pid", pid), &ns); err != nil {
+		return nil, fmt.Errorf("pid namespace: %w", err)
+	}
+	u = &uprobe{pid: pid}
+	defer func() {
+		if err != nil {
+			u.close()
+			err = fmt.Errorf("%w: %w", ErrProbes, err)
+		}
+	}()
+	if u.record, err = ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8 * (1 + ptRegs), MaxEntries: 1}); err != nil {
+		return nil, err
+	}
+	if u.counts, err = ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8 * MaxProbes, MaxEntries: 1}); err != nil {
+		return nil, err
+	}
+	u.prog, err = ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.Kprobe, AttachType: ebpf.AttachTraceUprobeMulti,
+		License:      "GPL", // bpf_send_signal_thread asks for it
+		Instructions: u.program(ns.Dev, ns.Ino, inner),
+	})
+	if err != nil {
+		return nil, err
+	}
+	u.exe, err = link.OpenExecutable(fmt.Sprintf("/proc/%d/exe", pid))
+	return u, err
+}
+
+// program is what runs at a uprobe. R6 is the context, struct pt_regs.
+func (u *uprobe) program(dev, ino uint64, tid int32) asm.Instructions {
+	const pair = -8 // where struct bpf_pidns_info lies below the frame pointer: pid (the thread's), tgid
+	ins := asm.Instructions{
+		asm.Mov.Reg(asm.R6, asm.R1),
+		asm.LoadImm(asm.R1, int64(dev), asm.DWord),
+		asm.LoadImm(asm.R2, int64(ino), asm.DWord),
+		asm.Mov.Reg(asm.R3, asm.RFP),
+		asm.Add.Imm(asm.R3, pair),
+		asm.Mov.Imm(asm.R4, -pair),
+		asm.FnGetNsCurrentPidTgid.Call(),
+		asm.JNE.Imm(asm.R0, 0, "foreign"),
+		asm.LoadMem(asm.R1, asm.RFP, pair, asm.Word),
+		asm.JNE.Imm(asm.R1, tid, "foreign"),
+		asm.LoadMapValue(asm.R7, u.record.FD(), 0),
+	}
+	for i := range int16(ptRegs) {
+		ins = append(ins,
+			asm.LoadMem(asm.R1, asm.R6, 8*i, asm.DWord),
+			asm.StoreMem(asm.R7, 8*(i+1), asm.R1, asm.DWord),
+		)
+	}
+	return append(ins,
+		asm.LoadMem(asm.R1, asm.R7, 0, asm.DWord),
+		asm.Add.Imm(asm.R1, 1),
+		asm.StoreMem(asm.R7, 0, asm.R1, asm.DWord),
+		asm.Mov.Imm(asm.R1, int32(unix.SIGURG)),
+		asm.FnSendSignalThread.Call(),
+		asm.Ja.Label("out"),
+
+		asm.Mov.Reg(asm.R1, asm.R6).WithSymbol("foreign"),
+		asm.FnGetAttachCookie.Call(),
+		asm.JGE.Imm(asm.R0, MaxProbes, "out"),
+		asm.LSh.Imm(asm.R0, 3),
+		asm.LoadMapValue(asm.R1, u.counts.FD(), 0),
+		asm.Add.Reg(asm.R1, asm.R0),
+		asm.Mov.Imm(asm.R2, 1),
+		asm.StoreXAdd(asm.R1, asm.R2, asm.DWord),
+
+		asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
+		asm.Return(),
+	)
+}
+
+// arm puts uprobes at offsets of the executable file, with the cookie of each.
+// Closing the link removes them.
+func (u *uprobe) arm(offsets, cookies []uint64) (link.Link, error) {
+	l, err := u.exe.UprobeMulti(nil, u.prog, &link.UprobeMultiOptions{Addresses: offsets, Cookies: cookies, PID: uint32(u.pid)})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrProbes, err)
+	}
+	return l, nil
+}
+
+// last reads the record.
+func (u *uprobe) last() (r probeRecord, err error) {
+	var raw [1 + ptRegs]uint64
+	if err := u.record.Lookup(uint32(0), &raw); err != nil {
+		return r, err
+	}
+	r.Seq, r.Regs = raw[0], [ptRegs]uint64(raw[1:])
+	return r, nil
+}
+
+// foreign reads how often other threads have hit the probes, by cookie.
+func (u *uprobe) foreign() (n [MaxProbes]uint64, err error) {
+	return n, u.counts.Lookup(uint32(0), &n)
+}
+
+func (u *uprobe) close() {
+	_ = u.prog.Close() // these lose nothing; nil is allowed
+	_ = u.record.Close()
+	_ = u.counts.Close()
+}
+
+// innerTID is what a thread is called in the pid namespace of its process:
+// proc_pid_status(5), NSpid.
+func innerTID(pid, tid int) (int32, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/status", pid, tid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			fields := strings.Fields(rest)
+			n, err := strconv.ParseInt(fields[len(fields)-1], 10, 32)
+			return int32(n), err
+		}
+	}
+	return 0, errors.New("no NSpid in the thread's status")
+}
+
+// CheckProbes says whether this process may set uprobes, by setting one in its
+// own program, in a function that nothing calls.
+func CheckProbes() error {
+	pid := unix.Getpid()
+	u, err := newUprobe(pid, pid)
+	if err != nil {
+		return err
+	}
+	defer u.close()
+	offsets, err := fileOffsets(pid, []uint64{uint64(reflect.ValueOf(neverCalled).Pointer())})
+	if err != nil {
+		return err
+	}
+	l, err := u.arm(offsets, []uint64{0})
+	if err != nil {
+		return err
+	}
+	go l.Close() // waits for a grace period of the kernel
+	return nil
+}
+
+//go:noinline
+func neverCalled() { panic("never called") }
+
+// fileOffsets says where in their file the addresses lie, which are in text of
+// process pid that is mapped from its executable (proc(5), /proc/pid/maps).
+func fileOffsets(pid int, addrs []uint64) ([]uint64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		return nil, err
+	}
+	offsets := make([]uint64, len(addrs))
+	found := make([]bool, len(addrs))
+	for line := range strings.Lines(string(text)) {
+		var from, to, offset uint64
+		var perms string
+		if _, err := fmt.Sscanf(line, "%x-%x %s %x", &from, &to, &perms, &offset); err != nil || len(perms) < 3 || perms[2] != 'x' {
+			continue
+		}
+		for i, a := range addrs {
+			if from <= a && a < to {
+				offsets[i], found[i] = a-from+offset, true
+			}
+		}
+	}
+	for i, ok := range found {
+		if !ok {
+			return nil, fmt.Errorf("%w: no file is mapped at %#x", ErrProbes, addrs[i])
+		}
+	}
+	return offsets, nil
+}

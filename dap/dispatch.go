@@ -15,7 +15,10 @@ import (
 
 // handler runs one request. It never replies: what it returns is the reply,
 // and the dispatcher sends it, once.
-type handler func(c *conn, ctx context.Context, raw json.RawMessage) (body any, err error)
+type handler struct {
+	do   func(c *conn, ctx context.Context, raw json.RawMessage) (body any, err error)
+	args func(raw json.RawMessage) (any, error) // as do reads them, for the audit
+}
 
 // route is a handler, the states it may run in, and the role that it takes.
 type route struct {
@@ -30,14 +33,23 @@ type empty struct{}
 // handle adapts a typed handler. Unknown keys in the arguments are ignored:
 // clients send many of their own.
 func handle[A, B any](f func(*conn, context.Context, A) (B, error)) handler {
-	return func(c *conn, ctx context.Context, raw json.RawMessage) (any, error) {
-		var args A
+	read := func(raw json.RawMessage) (args A, err error) {
 		if len(raw) > 0 && string(raw) != "null" {
 			if err := json.Unmarshal(raw, &args); err != nil {
-				return nil, kindBadArguments.because(err)
+				return args, kindBadArguments.because(err)
 			}
 		}
-		return f(c, ctx, args)
+		return args, nil
+	}
+	return handler{
+		do: func(c *conn, ctx context.Context, raw json.RawMessage) (any, error) {
+			args, err := read(raw)
+			if err != nil {
+				return nil, err
+			}
+			return f(c, ctx, args)
+		},
+		args: func(raw json.RawMessage) (any, error) { return read(raw) },
 	}
 }
 
@@ -94,6 +106,8 @@ type request struct {
 	Type      string          `json:"type"`
 	Command   string          `json:"command"`
 	Arguments json.RawMessage `json:"arguments"`
+
+	read any // Arguments as the handler reads them; nil: it cannot, or there is none
 }
 
 // seqPattern finds the sequence number in what is not JSON.
@@ -173,10 +187,13 @@ func (c *conn) route(ctx context.Context, req request) (body any, err error) {
 			body, err = nil, kindInternal.becauseOf(fmt.Sprintf("%s panicked: %v", req.Command, p))
 		}
 	}()
+	if args, err := r.run.args(req.Arguments); err == nil {
+		req.read = args
+	}
 	if err := c.admit(req, r); err != nil {
 		return nil, err
 	}
-	return r.run(c, ctx, req.Arguments)
+	return r.run.do(c, ctx, req.Arguments)
 }
 
 // report tells the user and the agent's log of a panic.

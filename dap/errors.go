@@ -40,7 +40,7 @@ var (
 	kindCancelled = newKind(1007, "cancelled", "the client withdrew the request before its turn", false)
 
 	kindRole  = newKind(1008, "beyond the role", "look at docs/roles.md for what each role may do", true)
-	kindAudit = newKind(1009, "not written down, so not done", "make room where the audit goes, or look at what the agent (remotedbg attach) prints", true)
+	kindAudit = newKind(1009, "not written down, so not done", "make room where the audit goes, which the output of remotedbg attach says, or ask for less at once", true)
 
 	kindLaunch = newKind(1101, "launch refused", "use \"request\": \"attach\" with \"mode\": \"remote\": the service is running already and remotedbg never starts one", true)
 	kindMode   = newKind(1102, "attach mode refused", "use \"mode\": \"remote\"", true)

@@ -66,14 +66,20 @@ var few = map[string][]string{
 	"attach":     {"mode", "stopOnEntry", "queueStops", "requests"},
 }
 
-// written are the arguments as they are written down. Of bytes that are written to
-// memory the number is; they are the client's, and may be anything.
+// written are the arguments as they are written down: as the handler reads them, so
+// that nothing that a client adds, or writes in another way, hides what is done. Of
+// bytes that are written to memory the number is; they may be anything.
 func written(req request) slog.Attr {
+	raw := req.Arguments
+	keys, only := few[req.Command]
+	if req.read != nil && !only {
+		raw, _ = json.Marshal(req.read) // it was made from JSON
+	}
 	var args map[string]json.RawMessage
-	if json.Unmarshal(req.Arguments, &args) != nil || len(args) == 0 {
+	if json.Unmarshal(raw, &args) != nil {
 		return slog.Attr{}
 	}
-	if keys, ok := few[req.Command]; ok {
+	if only {
 		all := args
 		args = make(map[string]json.RawMessage)
 		for _, key := range keys {

@@ -293,6 +293,33 @@ func TestCapabilitiesFitTheRole(t *testing.T) {
 	}
 }
 
+// TestNothingIsHidden: a client cannot hide what it asks for behind what nobody
+// reads.
+func TestNothingIsHidden(t *testing.T) {
+	a := ask(t, access.Mutate)
+	args := map[string]any{"EXPRESSION": "call evil()", "frameId": 1}
+	for i := range 200 {
+		args[fmt.Sprintf("a%03d", i)] = strings.Repeat("x", 500)
+	}
+	raw := string(must(json.Marshal(args)))
+	a.request(asked{"evaluate", raw, access.Mutate})
+	if line := a.last(); line["mutates"] != true || fmt.Sprint(line["arguments"]) != "map[expression:call evil() frameId:1]" {
+		t.Errorf("padded arguments are written down as %v", line)
+	}
+	long := strings.Repeat(" ", 3000)
+	for _, r := range []asked{
+		{"evaluate", `{"expression":"` + long + `call evil()","frameId":1}`, access.Mutate},
+		{"setVariable", `{"variablesReference":1,"name":"x","value":"` + long + `1"}`, access.Mutate},
+	} {
+		if got := a.request(r); got != kindAudit.id {
+			t.Errorf("%s with more than a line holds: error %d", r.command, got)
+		}
+		if line := a.last(); line["event"] != audit.Refused || !strings.Contains(fmt.Sprint(line["reason"]), "too long") {
+			t.Errorf("%s is written down as %v", r.command, line)
+		}
+	}
+}
+
 func TestWritten(t *testing.T) {
 	for _, tt := range []struct{ command, arguments, want string }{
 		{"setVariable", `{"variablesReference":3,"name":"x","value":"1"}`, `{"name":"x","value":"1","variablesReference":3}`},

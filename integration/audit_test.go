@@ -81,6 +81,9 @@ func TestAudit(t *testing.T) {
 	must(t, err)
 	_, err = c.Do("setExpression", dap.SetExpressionArguments{Expression: "order.ID", Value: "8", FrameId: frame})
 	must(t, err)
+	// Questions may have secrets in them; whether they are answered is beside the point.
+	_, _ = c.Evaluate(`order.Customer.Name == "4111111111111111"`, frame, "watch")
+	_, _ = c.Do("setExpression", dap.SetExpressionArguments{Expression: "user.Password", Value: `"hunter2"`, FrameId: frame})
 	th.step(th.Next)
 	th.resume()
 	p.ok(t)
@@ -146,10 +149,21 @@ func checkAuditFields(t *testing.T, lines auditLines, request int, at harness.Ma
 	is(only(audit.RequestStopped, "reason", "breakpoint"), map[string]any{"file": at.File, "line": at.Line, "request": request})
 	is(only(audit.RequestThawed, "reason", "continue"), map[string]any{"request": request})
 	is(only(audit.RequestReleased, "request", request), map[string]any{"reason": "it has finished", "stops": 2})
-	set := only(audit.Command, "command", "setExpression")
+	text, err := json.Marshal(lines)
+	must(t, err)
+	for _, secret := range []string{"hunter2", "4111111111111111"} {
+		if bytes.Contains(text, []byte(secret)) {
+			t.Errorf("the audit has %s", secret)
+		}
+	}
+	if hidden := lines.find(audit.Command, "command", "setExpression"); len(hidden) != 2 || !strings.Contains(fmt.Sprint(hidden[1]["arguments"]), "user.Password") {
+		t.Errorf("what was set is written down as %v", hidden)
+	}
+	set := lines.find(audit.Command, "command", "setExpression")[0]
 	is(set, map[string]any{"mutates": true, "protocol": "dap", "request": request})
 	is(set["arguments"].(map[string]any), map[string]any{"expression": "order.ID", "value": "8"})
 	is(only(audit.Command, "command", "evaluate"), map[string]any{"mutates": false, "request": request})
+	is(lines.find(audit.Command, "command", "evaluate")[0]["arguments"].(map[string]any), map[string]any{"expression": "order.Customer", "context": "watch"})
 	if breaks := fmt.Sprint(only(audit.Command, "command", "setBreakpoints")["arguments"]); !strings.Contains(breaks, "order.ID == 7") || !strings.Contains(breaks, at.File) {
 		t.Errorf("the breakpoint is written down as %s", breaks)
 	}

@@ -63,12 +63,12 @@ func TestBreakpointsWhileRunning(t *testing.T) {
 	}
 }
 
-// TestFiveBreakpoints asks for one more than a thread has hardware breakpoints:
-// it is not verified, says why, and is verified when another one goes.
+// TestFiveBreakpoints asks for one more than a thread has hardware breakpoints,
+// and no others are wanted: it is not verified, says why, and is verified when another one goes.
 func TestFiveBreakpoints(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, harness.Variant{})
-	c := r.debug("order-entry", "order-loaded", "order-price", "order-priced")
+	c := r.ide(r.attach("--extra-breakpoints", "off"), nil, "order-entry", "order-loaded", "order-price", "order-priced")
 	fifth := c.breakAt("service-priced")[0]
 	if fifth.Verified || !strings.Contains(fifth.Message, "hardware breakpoint") {
 		t.Fatalf("the fifth breakpoint: %+v", fifth)

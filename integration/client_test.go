@@ -18,7 +18,7 @@ import (
 func TestRequireToken(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, harness.Variant{})
-	a := r.attach("--require-token")
+	a := r.attach("--require-token", "--role", "mutate", "--no-redaction") // headers are looked at
 	line, err := a.Stdout.WaitLine("Remotedbg-Token: ", 10*time.Second)
 	must(t, err)
 	token := strings.Fields(line)[1]

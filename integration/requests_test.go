@@ -52,7 +52,7 @@ func (c *ide) read(ref string, count int) []byte {
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, harness.Variant{})
-	c := r.ide(r.attach("--role", "mutate"), nil, "order-loaded")
+	c := r.ide(r.attach("--role", "mutate", "--no-redaction"), nil, "order-loaded")
 	p := r.request("/orders/7")
 	th := c.stopped("breakpoint", "order-loaded")
 	r.serving(100)

@@ -186,7 +186,7 @@ func (r *rig) check() error {
 		harness.Untraced(pid),
 		// The client has the response before the handler's slot is free.
 		harness.Until(2*time.Second, "every slot is free", func() error { return harness.SlotsFree(pid) }),
-		harness.TextIntact(pid),
+		harness.Until(2*time.Second, "no uprobe is left", func() error { return harness.TextIntact(pid) }),
 		r.others.All(500, "/orders/3", time.Minute),
 		r.allowed.All(500, "/orders/7", time.Minute),
 	)

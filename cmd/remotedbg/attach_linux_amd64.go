@@ -71,6 +71,8 @@ func attach(ctx context.Context, o attachOptions, stdout, stderr io.Writer) erro
 
 		MaxHold:    o.budgets.maxHold,
 		MaxFrozen:  o.budgets.maxFrozen,
+		NoExtra:    o.budgets.noExtra,
+		ExtraFor:   o.budgets.extraFor,
 		NoFollow:   o.budgets.noFollow,
 		StallGuard: stallGuard(o.budgets),
 	})

@@ -12,7 +12,7 @@ import (
 )
 
 // someBudgets are the defaults, as pflag sets them.
-var someBudgets = budgetFlags{maxHold: "5m", maxFrozen: "2", stallGuard: "24", follow: "children"}
+var someBudgets = budgetFlags{maxHold: "5m", maxFrozen: "2", stallGuard: "24", follow: "children", extra: "2s"}
 
 var (
 	someListen = listenFlags{listen: "127.0.0.1:2345", invite: "1"}
@@ -31,7 +31,7 @@ func TestCheckFlags(t *testing.T) {
 		pid: 4711, allow: []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32")}, method: "POST", path: "/orders/",
 		headerName: "X-Debug", headerValue: "alice", duration: 90 * time.Second,
 		listen: listenOptions{proof: proofLoopback, addr: netip.MustParseAddrPort("[::1]:0")}, rights: rights{role: access.Observe},
-		budgets: budgets{maxHold: 5 * time.Minute, maxFrozen: 2, stallGuard: 24},
+		budgets: budgets{maxHold: 5 * time.Minute, maxFrozen: 2, stallGuard: 24, extraFor: 2 * time.Second},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
@@ -67,6 +67,7 @@ func TestCheckFlagsMistakes(t *testing.T) {
 		{"no time", func(f *attachFlags) { f.duration = "0s" }, "longer than nothing", "15m"},
 		{"negative time", func(f *attachFlags) { f.duration = "-1m" }, "longer than nothing", ""},
 		{"for ever", func(f *attachFlags) { f.duration = "100000h" }, "too long", "at most 24h"},
+		{"extra breakpoints for ever", func(f *attachFlags) { f.budgets.extra = "0" }, "--extra-breakpoints 0: not a duration", "2s"},
 		{"hold for ever", func(f *attachFlags) { f.budgets.maxHold = "0" }, "--max-hold 0: not a duration", "5m"},
 		{"nothing frozen", func(f *attachFlags) { f.budgets.maxFrozen = "0" }, "--max-frozen 0: not a number", "1 or more"},
 		{"stall guard on", func(f *attachFlags) { f.budgets.stallGuard = "on" }, "--stall-guard on: not a number", "off"},

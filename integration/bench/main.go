@@ -7,7 +7,8 @@
 //	(b) the same traffic under stock dlv with a breakpoint on the same line
 //	    whose condition is never true;
 //	(c) the middleware's own benchmarks, in nanoseconds;
-//	(d) how long an IDE waits for a stop, a step, and a stack with variables.
+//	(d) how long an IDE waits for a stop, a step, and a stack with variables;
+//	(e) as (a), with 64 breakpoints, while a request is frozen and while one runs.
 //
 // It prints one table. With -check it fails if (a) is below the promise by more
 // than the control's spread. It owns the measuring and the table; processes and
@@ -34,6 +35,7 @@ const promise = 0.95
 // options are the flags.
 type options struct {
 	quick, check, dlv bool
+	many              bool // (e) alone
 	rounds            int
 	window            time.Duration
 	stops             int
@@ -43,6 +45,7 @@ func main() {
 	var o options
 	flag.BoolVar(&o.quick, "quick", false, "the short form, under a minute once dlv is built")
 	flag.BoolVar(&o.check, "check", false, "fail if a frozen request costs the others more than promised")
+	flag.BoolVar(&o.many, "many", false, "only (e), the 64 breakpoints")
 	flag.BoolVar(&o.dlv, "dlv", true, "compare with stock dlv, which is fetched and built")
 	flag.Parse()
 	o.rounds, o.window, o.stops = 15, 4*time.Second, 300
@@ -84,6 +87,14 @@ func run(o options) error {
 	b.line = marks["order-loaded"]
 	fmt.Printf("remotedbg on %s/%s, %s, %d CPUs\n", runtime.GOOS, runtime.GOARCH, runtime.Version(), runtime.NumCPU())
 
+	if o.many {
+		m, err := b.measureMany()
+		if err != nil {
+			return err
+		}
+		printMany(os.Stdout, o, m)
+		return nil
+	}
 	traffic, err := b.measureTraffic()
 	if err != nil {
 		return err
@@ -106,6 +117,11 @@ func run(o options) error {
 		return err
 	}
 	printWaits(os.Stdout, waits)
+	m, err := b.measureMany()
+	if err != nil {
+		return err
+	}
+	printMany(os.Stdout, o, m)
 	if o.check {
 		return traffic.verdict()
 	}

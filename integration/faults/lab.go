@@ -41,6 +41,7 @@ type lab struct {
 	out     io.Writer
 	verbose bool
 	short   bool // the short form, for the rows that are one long trial
+	uprobes bool // IDEs set the breakpoints of extraFile, too
 	seed    uint64
 
 	builder     *harness.Builder

@@ -36,6 +36,7 @@ type options struct {
 	short   bool
 	seed    uint64
 	verbose bool
+	uprobes bool
 }
 
 func main() {
@@ -59,6 +60,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.from, "from", 0, "`number` of the first trial, to have one again")
 	flags.BoolVar(&o.short, "short", false, "the short form: few trials")
 	flags.Uint64Var(&o.seed, "seed", 0, "`seed` of the random moments; 0 draws one")
+	flags.BoolVar(&o.uprobes, "uprobes", true, "set more breakpoints than the hardware has, so that uprobes are armed while requests run")
 	flags.BoolVar(&o.verbose, "verbose", false, "print each trial")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -76,7 +78,7 @@ func run(o options) error {
 	}
 	defer l.close()
 	closeOnSignal(l)
-	l.verbose, l.short = o.verbose, o.short
+	l.verbose, l.short, l.uprobes = o.verbose, o.short, o.uprobes
 	var results []result
 	failed := 0
 	for _, r := range o.rows {

@@ -29,7 +29,7 @@ func (g *rig) check(n int) error {
 	if err := g.serves(n); err != nil {
 		return err
 	}
-	return errors.Join(g.slotsFree(slotTimeout), harness.Untraced(pid), harness.TextIntact(pid))
+	return errors.Join(g.slotsFree(slotTimeout), harness.Untraced(pid), textIntact(pid))
 }
 
 // slotsFree waits until every slot is free. The gate has no goroutine: it is the
@@ -74,14 +74,23 @@ func (g *rig) checkRecovered(n int) error {
 		p.Kill()
 		return fmt.Errorf("remotedbg recover ended with %d: %w\n%s%s", code, err, p.Stdout, p.Stderr)
 	}
-	return errors.Join(g.slotsFree(time.Second), harness.Untraced(pid), harness.TextIntact(pid))
+	return errors.Join(g.slotsFree(time.Second), harness.Untraced(pid), textIntact(pid))
 }
 
 // tail is the end of a long text.
 func tail(text string) string {
 	const most = 1500
-	if len(text) > most {
-		return "..." + text[len(text)-most:]
+	if len(text) > 2*most { // how a crash begins says more than how it ends
+		return text[:most] + "\n...\n" + text[len(text)-most:]
 	}
 	return text
+}
+
+// textTimeout bounds how long uprobes are left when nothing runs that needs them:
+// 10 ms in which the agent may need them again, and the kernel's time to take them
+// out.
+const textTimeout = 500 * time.Millisecond
+
+func textIntact(pid int) error {
+	return harness.Until(textTimeout, "no uprobe is in the service", func() error { return harness.TextIntact(pid) })
 }

@@ -61,6 +61,9 @@ const (
 var (
 	// ErrLost: the line was or may have been lost.
 	ErrLost = errors.New("the audit cannot be written")
+	// ErrCut: RecordSync was asked to write more than a line holds, and wrote nothing.
+	// What is on the disk before something is done says all of what is done.
+	ErrCut = errors.New("it is too long to be written down whole")
 	// ErrClosed: the Log is closed.
 	ErrClosed = errors.New("the audit is closed")
 )
@@ -227,7 +230,11 @@ func (l *Log) Close() error {
 // put queues a line. Its number is given under the lock that queues it, so that the
 // numbers in the file ascend and a gap is a loss; what takes time, before that.
 func (l *Log) put(event string, attrs []slog.Attr, wait bool) (*line, error) {
-	now, rest := l.cfg.now(), l.format(l.attrs, attrs)
+	now := l.cfg.now()
+	rest, whole := l.format(l.attrs, attrs)
+	if wait && !whole {
+		return nil, fmt.Errorf("remotedbg: %w", ErrCut)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -285,7 +292,7 @@ func (w *writer) run() {
 // writeOne writes entry, and before it what was lost.
 func (w *writer) writeOne(entry *line, lost int, since time.Time, why error) error {
 	if lost > 0 {
-		rest := w.format(w.cfg.Common, []slog.Attr{slog.Int("lines", lost), slog.Time("since", since), slog.Any("reason", why)})
+		rest, _ := w.format(w.cfg.Common, []slog.Attr{slog.Int("lines", lost), slog.Time("since", since), slog.Any("reason", why)})
 		said := finish(w.cfg.now(), Lost, 0, rest)
 		if err := w.sink.write(said); err != nil {
 			return err

@@ -70,6 +70,19 @@ func open(t *testing.T, cfg Config) *Log {
 	return l
 }
 
+// record has l write a line that need not be whole, and returns it.
+func record(t *testing.T, l *Log, m *memory, attrs ...slog.Attr) string {
+	t.Helper()
+	if err := l.Record(Command, attrs...); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.RecordSync(AgentEnded); err != nil { // what is before it has been written then
+		t.Fatal(err)
+	}
+	lines := m.all()
+	return lines[len(lines)-2]
+}
+
 func decode(t *testing.T, line string) map[string]any {
 	t.Helper()
 	var m map[string]any
@@ -135,22 +148,16 @@ func TestBounds(t *testing.T) {
 	m := &memory{}
 	l := open(t, Config{sink: m})
 	big := strings.Repeat("ü", 1<<20)
-	if err := l.RecordSync(Command, slog.String("command", big), slog.Any("arguments", errors.New(big)), slog.Any("ids", make([]string, 1000))); err != nil {
-		t.Fatal(err)
-	}
-	line := m.all()[0]
-	if len(line) > 2*maxText+600 || !utf8.ValidString(line) || !strings.Contains(line, "(2097152 bytes)") || !strings.Contains(line, "and 984 more") {
+	line := record(t, l, m, slog.String("command", big), slog.Any("arguments", errors.New(big)), slog.Any("ids", make([]string, 1000)))
+	if len(line) > 2*maxText+600 || !utf8.ValidString(line) || !strings.Contains(line, "(2097152 bytes)") || !strings.Contains(line, fmt.Sprintf("and %d more", 1000-maxList)) {
 		t.Errorf("%d bytes: %s", len(line), line)
 	}
 	many := make([]slog.Attr, 100)
 	for i := range many {
 		many[i] = slog.String(fmt.Sprintf("k%d", i), strings.Repeat("x", maxText))
 	}
-	if err := l.RecordSync(Command, many...); err != nil {
-		t.Fatal(err)
-	}
-	got := decode(t, m.all()[1])
-	if got["event"] != Command || got["seq"] != 2.0 || got["cut_from"].(float64) < 100*maxText || !strings.HasPrefix(got["k99"].(string), "xxx") {
+	got := decode(t, record(t, l, m, many...))
+	if got["event"] != Command || got["seq"] != 3.0 || got["cut_from"].(float64) < 100*maxText || !strings.HasPrefix(got["k99"].(string), "xxx") {
 		t.Errorf("a line beyond the bound: %v", got)
 	}
 	// Nothing that a client sends makes the line lose who it was.
@@ -159,13 +166,40 @@ func TestBounds(t *testing.T) {
 		tree[fmt.Sprint(i)] = many
 	}
 	worst := strings.Repeat("\x01", maxText)
-	err := l.With(slog.String("who", "ada"), slog.String("from", worst)).RecordSync(Command, slog.String("command", worst), slog.String("rule", worst),
+	line = record(t, l.With(slog.String("who", "ada"), slog.String("from", worst)), m, slog.String("command", worst), slog.String("rule", worst),
 		slog.String("path", worst), slog.String("reason", worst), slog.String("file", worst), slog.String("function", worst), slog.Any("arguments", tree))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if line := m.all()[2]; len(line) > maxLine || decode(t, line)["who"] != "ada" {
+	if len(line) > maxLine || decode(t, line)["who"] != "ada" {
 		t.Errorf("%d bytes: %s", len(line), line)
+	}
+}
+
+// What must be on the disk before something is done is there whole: nobody can hide
+// what it is behind what else is in the line.
+func TestRecordSyncWritesAllOrNothing(t *testing.T) {
+	m := &memory{}
+	l := open(t, Config{sink: m})
+	deep := any(1)
+	for range maxDepth + 1 {
+		deep = []any{deep}
+	}
+	padded := map[string]any{"zz": "call evil()"}
+	for i := range maxList {
+		padded[fmt.Sprintf("a%03d", i)] = i + 1
+	}
+	half := strings.Repeat("x", maxText)
+	for name, v := range map[string]any{
+		"long text": strings.Repeat(" ", maxText) + "call evil()", "list": make([]int, maxList+1), "depth": deep, "keys": padded,
+		"line": []string{half, half, half, half, half, half, half, half, half, half, half, half, half, half, half, half, half},
+	} {
+		if err := l.RecordSync(Command, slog.Any("arguments", v)); !errors.Is(err, ErrCut) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := l.RecordSync(Command, slog.String("arguments", half)); err != nil {
+		t.Error(err)
+	}
+	if lines := m.all(); len(lines) != 1 {
+		t.Errorf("%d lines were written", len(lines))
 	}
 }
 
@@ -173,14 +207,11 @@ func TestEveryTextIsScrubbed(t *testing.T) {
 	m := &memory{}
 	l := open(t, Config{sink: m, Scrub: func(s string) string { return strings.ReplaceAll(s, "hunter2", "<redacted>") },
 		Common: []slog.Attr{slog.String("name", "hunter2")}})
-	err := l.With(slog.String("who", "hunter2")).RecordSync(Command,
+	line := record(t, l.With(slog.String("who", "hunter2")), m,
 		slog.String("command", "x hunter2"), slog.Any("reason", fmt.Errorf("hunter2")),
 		slog.Any("rules", []string{"a", "hunter2"}), slog.Group("arguments", "value", "hunter2", "n", 1),
 		slog.String("long", strings.Repeat("y", maxText-4)+"hunter2"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if line := m.all()[0]; strings.Contains(line, "hunt") || strings.Count(line, "<redacted>") != 6 {
+	if strings.Contains(line, "hunt") || strings.Count(line, "<redacted>") != 6 {
 		t.Error(line)
 	}
 }
@@ -195,7 +226,7 @@ func TestArguments(t *testing.T) {
 		{`{"expression":"password","value":"hunter2","frameId":9007199254740993}`, `{"expression":"password","frameId":9007199254740993,"value":"‹redacted›"}`},
 		{`{"Scope":{"GoroutineID":-1},"Symbol":"password","Value":"hunter2"}`, `{"Scope":{"GoroutineID":-1},"Symbol":"password","Value":"‹redacted›"}`},
 		{`{"name":"user","value":"ada","password":"hunter2"}`, `{"name":"user","password":"‹redacted›","value":"ada"}`},
-		{`[[[[[1]]]]]`, `[[[["..."]]]]`},
+		{`[[[[[1]]]]]`, `[[[[[1]]]]]`},
 		{`"<html> & co"`, `"<html> & co"`},
 	} {
 		if err := l.RecordSync(Command, slog.Any("arguments", json.RawMessage(tt.given))); err != nil {
@@ -292,4 +323,31 @@ func TestDiskThatHangs(t *testing.T) {
 	if !lost {
 		t.Errorf("the %d lost lines are not told of", failed)
 	}
+}
+
+// FuzzLine: whatever a text is, and whatever JSON the arguments are, they make one
+// bounded line of JSON that a terminal shows as it is, and the text is read back.
+func FuzzLine(f *testing.F) {
+	f.Add("a\nb\x1b[2J\u202e\U000e0041", `{"a":[1,{"b":"\u0000"}]}`)
+	f.Add(strings.Repeat("\x00", 2000), `[[[[[[1]]]]]]`)
+	f.Add("\xff\xfe", `{"\u202e":"x","...":1e999}`)
+	f.Fuzz(func(t *testing.T, text, raw string) {
+		w := &writer{}
+		attrs := []slog.Attr{slog.String("command", text), slog.Any("arguments", json.RawMessage(raw)), slog.String("who", "ada")}
+		rest, _ := w.format(nil, attrs)
+		line := finish(time.Unix(0, 0), Command, 7, rest)
+		if len(line) > maxLine || strings.Count(string(line), "\n") != 1 || line[len(line)-1] != '\n' {
+			t.Fatalf("%d bytes: %q", len(line), line)
+		}
+		if i := strings.IndexFunc(string(line[:len(line)-1]), func(r rune) bool { return r < 0x20 || unprintable(r) }); i >= 0 {
+			t.Fatalf("byte %d of %q", i, line)
+		}
+		got := decode(t, string(line))
+		if got["event"] != Command || got["who"] != "ada" || got["seq"] != 7.0 {
+			t.Fatalf("%q", line)
+		}
+		if utf8.ValidString(text) && len(text) <= shortText && got["command"] != text {
+			t.Fatalf("%q reads back as %q", text, got["command"])
+		}
+	})
 }

@@ -14,6 +14,8 @@ type cleaner struct {
 	scrub func(string) string    // nil: nothing is replaced
 	hide  func(name string) bool // nil: no name stands for a secret
 	most  int                    // bytes of a text
+
+	cut bool // something was left out
 }
 
 // hidden stands for a value whose name says that it is a secret.
@@ -21,11 +23,11 @@ const hidden = "‹redacted›"
 
 // Bounds of lists and of what is in an object.
 const (
-	maxList  = 16
-	maxDepth = 4
+	maxList  = 64
+	maxDepth = 6
 )
 
-func (c cleaner) attr(a slog.Attr) slog.Attr {
+func (c *cleaner) attr(a slog.Attr) slog.Attr {
 	v := a.Value.Resolve()
 	switch v.Kind() {
 	case slog.KindString:
@@ -47,7 +49,7 @@ func (c cleaner) attr(a slog.Attr) slog.Attr {
 }
 
 // any makes errors and the like texts, and shows all else as the JSON that it has.
-func (c cleaner) any(v any) slog.Value {
+func (c *cleaner) any(v any) slog.Value {
 	switch v := v.(type) {
 	case error:
 		return slog.StringValue(c.text(v.Error()))
@@ -59,6 +61,7 @@ func (c cleaner) any(v any) slog.Value {
 		return slog.StringValue(c.text(fmt.Sprint(v)))
 	}
 	if c.most == shortText && len(raw) > shortText {
+		c.cut = true
 		return slog.StringValue(fmt.Sprintf("(%d bytes)", len(raw)))
 	}
 	var tree any
@@ -72,19 +75,24 @@ func (c cleaner) any(v any) slog.Value {
 
 // tree cleans what was decoded from JSON. What says nothing (null, "", 0, false) is
 // left out of objects: clients send a lot of it.
-func (c cleaner) tree(v any, depth int) any {
+func (c *cleaner) tree(v any, depth int) any {
 	switch v := v.(type) {
 	case string:
 		return c.text(v)
 	case json.Number:
-		return json.Number(v[:min(len(v), 32)])
+		if _, err := v.Float64(); err != nil || len(v) > 32 {
+			return c.text(v.String()) // 1e999 is JSON, and more than most readers of it take
+		}
+		return v
 	case []any:
 		if depth == maxDepth {
+			c.cut = true
 			return "..."
 		}
 		list := make([]any, 0, min(len(v), maxList+1))
 		for i, e := range v {
 			if i == maxList {
+				c.cut = true
 				return append(list, fmt.Sprintf("and %d more", len(v)-i))
 			}
 			list = append(list, c.tree(e, depth+1))
@@ -92,6 +100,7 @@ func (c cleaner) tree(v any, depth int) any {
 		return list
 	case map[string]any:
 		if depth == maxDepth {
+			c.cut = true
 			return "..."
 		}
 		return c.object(v, depth)
@@ -99,7 +108,7 @@ func (c cleaner) tree(v any, depth int) any {
 	return v
 }
 
-func (c cleaner) object(v map[string]any, depth int) any {
+func (c *cleaner) object(v map[string]any, depth int) any {
 	names := make([]string, 0, len(v))
 	for name := range v {
 		names = append(names, name)
@@ -109,6 +118,7 @@ func (c cleaner) object(v map[string]any, depth int) any {
 	out := make(map[string]any)
 	for i, name := range names {
 		if i == maxList {
+			c.cut = true
 			out["..."] = fmt.Sprintf("and %d more", len(names)-i)
 			break
 		}
@@ -128,7 +138,7 @@ func (c cleaner) object(v map[string]any, depth int) any {
 
 // namesSecret says whether an object names something whose value is a secret: that
 // which setVariable, setExpression and JSON-RPC's Set change, and to what.
-func (c cleaner) namesSecret(v map[string]any) bool {
+func (c *cleaner) namesSecret(v map[string]any) bool {
 	for key, value := range v {
 		switch strings.ToLower(key) {
 		case "name", "expression", "symbol":
@@ -140,12 +150,12 @@ func (c cleaner) namesSecret(v map[string]any) bool {
 	return false
 }
 
-func (c cleaner) hidden(name string) bool { return c.hide != nil && c.hide(name) }
+func (c *cleaner) hidden(name string) bool { return c.hide != nil && c.hide(name) }
 
 // text scrubs and cuts. Scrubbing comes first, since half of a secret is not
 // recognised, and after a rough cut, since it takes time by the byte. What the rough
 // cut may have halved is not shown.
-func (c cleaner) text(s string) string {
+func (c *cleaner) text(s string) string {
 	const rough = 64 << 10
 	full := len(s)
 	s = s[:min(len(s), rough)]
@@ -155,6 +165,7 @@ func (c cleaner) text(s string) string {
 	if full <= rough && len(s) <= c.most {
 		return strings.ToValidUTF8(s, "\ufffd")
 	}
+	c.cut = true
 	if len(s) < c.most {
 		return fmt.Sprintf("(%d bytes)", full)
 	}

@@ -14,23 +14,26 @@ import (
 // Limits of a line: all of it is in the hands of whoever sends requests.
 const (
 	maxLine   = 32 << 10 // bytes of a line
-	maxText   = 1 << 10  // bytes of one text in it
+	maxText   = 2 << 10  // bytes of one text in it
 	shortText = 96       // the same in a line that would be too long otherwise
 )
 
-// format makes all of a line but its beginning, which finish knows. One that would be
-// too long is made again of short texts: it must still say who did what.
-func (w *writer) format(common, attrs []slog.Attr) []byte {
-	text := encode(common, attrs, cleaner{w.cfg.Scrub, w.cfg.Hide, maxText})
-	if whole := len(text); whole > maxLine-maxHead {
-		attrs = append(attrs[:len(attrs):len(attrs)], slog.Int("cut_from", whole))
-		text = encode(common, attrs, cleaner{w.cfg.Scrub, w.cfg.Hide, shortText})
+// format makes all of a line but its beginning, which finish knows; whole says that
+// nothing was left out. A line that would be too long is made again of short texts: it
+// must still say who did what.
+func (w *writer) format(common, attrs []slog.Attr) (text []byte, whole bool) {
+	c := &cleaner{scrub: w.cfg.Scrub, hide: w.cfg.Hide, most: maxText}
+	text = encode(common, attrs, c)
+	if n := len(text); n > maxLine-maxHead {
+		attrs = append(attrs[:len(attrs):len(attrs)], slog.Int("cut_from", n))
+		text = encode(common, attrs, &cleaner{scrub: w.cfg.Scrub, hide: w.cfg.Hide, most: shortText})
+		return text, false
 	}
-	return text
+	return text, !c.cut
 }
 
 // encode makes a JSON object of attributes alone, and a newline.
-func encode(common, attrs []slog.Attr, c cleaner) []byte {
+func encode(common, attrs []slog.Attr, c *cleaner) []byte {
 	var buf bytes.Buffer
 	h := slog.NewJSONHandler(&buf, &slog.HandlerOptions{ReplaceAttr: noBuiltins})
 	r := slog.NewRecord(time.Time{}, slog.LevelInfo, "", 0)

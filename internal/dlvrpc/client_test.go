@@ -137,7 +137,15 @@ func lookRows(c *rpc2.RPCClient, g int64, th int, pc uint64) []row {
 		{"SetVariable", "", func() (any, error) { return nil, c.SetVariable(current, "order.Items[1].Quantity", "13") }},
 		{"ListThreadRegisters", "", func() (any, error) { return some(c.ListThreadRegisters(th, true)) }},
 		{"ListScopeRegisters", "", func() (any, error) { return some(c.ListScopeRegisters(current, false)) }},
-		{"ExamineMemory", "", func() (any, error) { m, _, err := c.ExamineMemory(pc, 16); return some(m, err) }},
+		{"ExamineMemory", "", func() (any, error) {
+			v, err := c.EvalVariable(current, "order.ID", values) // what was shown can be read
+			if err != nil {
+				return nil, err
+			}
+			m, _, err := c.ExamineMemory(v.Addr, 8)
+			return some(m, err)
+		}},
+		{"ExamineMemory", "redaction is on", func() (any, error) { m, _, err := c.ExamineMemory(pc, 16); return some(m, err) }},
 		{"DisassembleRange", "", func() (any, error) { return some(c.DisassembleRange(current, pc, pc+64, api.GoFlavour)) }},
 		{"DisassemblePC", "", func() (any, error) { return some(c.DisassemblePC(current, pc, api.IntelFlavour)) }},
 		{"GetBufferedTracepoints", "", func() (any, error) { return c.GetBufferedTracepoints(nil) }},

@@ -76,6 +76,7 @@ func (s *Server) ServeConn(ctx context.Context, rwc io.ReadWriteCloser, who acce
 		c.refusal = fmt.Errorf("remotedbg: attach: %w", err)
 	} else {
 		c.sess, c.reader, c.audit = sess, sess.Reader(), sess.Audit()
+		c.cfg.Log = func(line string) { s.cfg.Log(sess.Guard().Text(line)) }
 	}
 	return newWire(rwc, s.cfg.WriteTimeout).serve(ctx, c)
 }

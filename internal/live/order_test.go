@@ -60,6 +60,7 @@ func TestOverStops(t *testing.T) {
 // for the step's own addresses.
 func TestArmNotesWhatDoesNotFit(t *testing.T) {
 	th := &Thread{
+		proc: &Process{},
 		plan: Plan{
 			Within: [2]uint64{0x1000, 0x1100},
 			Stops:  []uint64{0x1010, 0x2000, 0x2001, 0x2003, 0x1020},

@@ -328,12 +328,12 @@ func TestLongLine(t *testing.T) {
 	s := newShop(t, "-gc", "20ms")
 	start, end := s.sym.at(t, "long-line"), s.sym.at(t, "long-line-end")
 	fn := s.sym.around(start)
-	first := s.sym.lineAt(t, start)
+	first := s.sym.lineAt(t, end)
 	var lines []uint64
 	for line, addr := range s.sym.linesOf(fn) {
-		// Those above are of the function that is inlined, which a step into
-		// would lead to and no other.
-		if lineOf(t, line) > first {
+		// Those above are of the line itself, and of the function that is inlined
+		// there, which a step into would lead to and no other.
+		if lineOf(t, line) >= first {
 			lines = append(lines, addr)
 		}
 	}

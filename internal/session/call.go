@@ -135,7 +135,7 @@ func (r *request) whileCalling(frame int, e *invoke.Evaluation, shown *taint.Ext
 	r.mem.Use(nil)
 	r.mem.Forget()
 	defer r.mem.Use(r.session.Guard())
-	r.searched = false // the functions may have made secrets
+	r.search = nil // the functions may have made secrets
 	t := r.group.Selected
 	if err := r.proc.Refocus(t); err != nil { // and changed anything
 		return err

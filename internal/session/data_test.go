@@ -101,7 +101,7 @@ func TestDataBreakpoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	more, err := r.s.SetFunctionBreakpoints([]session.FunctionBreakpoint{{Name: "main.deposit"}})
-	if err != nil || more[0].Verified || !strings.Contains(more[0].Message, "0 are free") {
+	if err != nil || !more[0].Verified {
 		t.Errorf("with all registers taken: %+v, %v", more, err)
 	}
 	if _, err := r.s.SetFunctionBreakpoints(nil); err != nil {

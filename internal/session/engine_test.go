@@ -256,24 +256,20 @@ func breakpoints(t *testing.T, r *rig) {
 		t.Errorf("a breakpoint in an unknown file: %+v", missing[0])
 	}
 
-	// Four in the one file leave none for the other, until one goes.
+	// More than the hardware holds.
 	four := set(handlers, line("order-entry"), line("order-loaded"), line("order-price"), line("order-priced"))
 	if four[1].ID != got[1].ID {
 		t.Errorf("the breakpoint that stayed has id %d now, it had %d", four[1].ID, got[1].ID)
 	}
 	fifth := set(store, line("repo-find"))[0]
-	if fifth.Verified || !strings.Contains(fifth.Message, "hardware breakpoints") {
+	if !fifth.Verified {
 		t.Errorf("the fifth breakpoint: %+v", fifth)
 	}
 	set(handlers, line("order-loaded"))
-	ev := r.expect(t, session.EventBreakpoint)
-	if b := ev.Breakpoint; b.ID != fifth.ID || !b.Verified || b.Message != "" {
-		t.Errorf("%+v, want breakpoint %d to be verified", b, fifth.ID)
-	}
 
 	// Set and removed while a request stands.
 	req, re := r.request(t, "/orders/7")
-	ev = r.stopped(t, req.ID, session.StopBreakpoint)
+	ev := r.stopped(t, req.ID, session.StopBreakpoint)
 	if !slices.Equal(ev.BreakpointIDs, []int{fifth.ID}) {
 		t.Errorf("stopped at %v, want %d", ev.BreakpointIDs, fifth.ID)
 	}

@@ -40,7 +40,7 @@ func (r *request) begin(fr *live.Frozen) outcome {
 func (r *request) move(cmd command) outcome {
 	r.e.brain.Lock()
 	defer r.e.brain.Unlock()
-	r.searched = false
+	r.search = nil
 	at := r.exception
 	r.exception = nil
 	if at != nil {

@@ -14,14 +14,14 @@ import (
 	"github.com/remotedbg/remotedbg/internal/redact/taint"
 )
 
-// How long secrets are looked for. Nothing of the service waits for it but the
-// request that is frozen.
-var (
-	// atStop is at the first look at a stop.
-	atStop = taint.Budget{Frames: 64, Time: 12 * time.Millisecond}
-	// passing is where a request may not stop at all: before a condition is judged
-	// for the first time, and at log points.
-	passing = taint.Budget{Frames: 8, Time: 3 * time.Millisecond}
+// How long secrets are looked for, and in how many frames. Nothing of the service
+// waits for it but the request that is frozen.
+const (
+	searchFrames  = 64
+	searchAtStop  = 8 * time.Millisecond // at the first look at a stop
+	searchLater   = 2 * time.Millisecond // at each further one, until all was looked at
+	passingFrames = 8                    // of a request that may not stop at all:
+	searchPassing = 3 * time.Millisecond // before a condition is judged first, and at log points
 )
 
 // forgetful is the brain lock for the back end of one target: when a request goes
@@ -69,48 +69,43 @@ func (e *Engine) Clean(text string) string { return e.guard.Text(text) }
 func (e *Engine) prepareRedaction(t target) {
 	t.mem.Use(e.guard)
 	defer t.mem.Use(nil)
-	began := time.Now()
 	if err := e.guard.Load(t.group.Selected, t.mem); err != nil {
 		e.cfg.Log(fmt.Sprintf("redaction: struct tags and package variables: %v", err))
 	}
-	e.cfg.Log(fmt.Sprintf("redaction prepared in %v", time.Since(began).Round(time.Millisecond)))
 }
 
 // look makes the memory of the request's target fit for its session's eyes.
 // Called under the brain lock, while it is frozen.
 func (r *request) look() {
 	r.mem.Forget()
-	g := r.session.guard
-	r.mem.Use(g)
-	if r.searched {
-		return
+	r.mem.Use(r.session.guard)
+	most := searchLater
+	if r.search == nil {
+		r.search, most = r.session.guard.NewSearch(r.group.Selected, r.mem, searchFrames), searchAtStop
 	}
-	r.searched = true
-	r.search(atStop)
+	r.hunt(r.search, most)
 }
 
-// search finds the secrets that are near.
-func (r *request) search(b taint.Budget) {
-	g := r.session.guard
-	if g == nil {
-		return
-	}
-	r.mem.Use(g)
-	if err := g.Collect(r.group.Selected, r.mem, b); err != nil {
+// hunt goes on with a search.
+func (r *request) hunt(s *taint.Search, most time.Duration) {
+	if err := s.Run(most); err != nil {
 		r.e.cfg.Log(fmt.Sprintf("request %d: redaction: %v", r.id, err))
 	}
+}
+
+// searchPassing looks for what is near, in a request that may go on at once.
+func (r *request) searchPassing() {
+	r.lastSearch = time.Now()
+	r.mem.Use(r.session.guard)
+	r.hunt(r.session.guard.NewSearch(r.group.Selected, r.mem, passingFrames), searchPassing)
 }
 
 // searchFirst is search for a request whose breakpoints have conditions, before
 // they are judged.
 func (r *request) searchFirst() {
-	if r.session.guard == nil {
-		return
-	}
 	for _, b := range r.session.verified() {
 		if b.asked.Condition != "" || b.asked.passing() {
-			r.search(passing)
-			r.lastSearch = time.Now()
+			r.searchPassing()
 			return
 		}
 	}
@@ -121,9 +116,8 @@ const searchEvery = 100 * time.Millisecond
 
 // searchSometimes is search for a request that passes a log point.
 func (r *request) searchSometimes() {
-	if now := time.Now(); now.Sub(r.lastSearch) > searchEvery {
-		r.lastSearch = now
-		r.search(passing)
+	if time.Since(r.lastSearch) > searchEvery {
+		r.searchPassing()
 	}
 }
 
@@ -163,9 +157,8 @@ func (s *Session) evaluate(scope *proc.EvalScope, expr string, cfg proc.LoadConf
 // lock.
 func (r *Reader) look() {
 	r.mem.Forget()
-	g := r.s.guard
-	r.mem.Use(g)
+	r.mem.Use(r.s.guard)
 	// Package variables have other values by now. That they cannot be read means
 	// that the service is gone.
-	_ = g.Collect(r.target.Selected, r.mem, taint.Budget{Time: passing.Time})
+	_ = r.s.guard.NewSearch(r.target.Selected, r.mem, 0).Run(searchPassing)
 }

@@ -69,8 +69,8 @@ type request struct {
 	mem   *taint.Memory    // of proc
 	fence *fence           // below mem
 
-	searched   bool      // for secrets, at this stop
-	lastSearch time.Time // at a log point
+	search     *taint.Search // for secrets, at this stop; nil: nobody has looked yet
+	lastSearch time.Time     // of one that may pass
 
 	group *proc.TargetGroup
 	pause pauseState

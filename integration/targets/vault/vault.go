@@ -18,6 +18,10 @@ type vault struct {
 	signer   func(string) string
 	root     **branch
 	accounts []*account
+
+	// Copies has all of them again, with nothing that tells: what was found
+	// elsewhere must be known here.
+	Copies []string
 }
 
 // adminPassword is a package variable.
@@ -76,6 +80,9 @@ func newVault() *vault {
 		Owner: "Ada", Balance: 799, apiKey: planted("field"), Note: planted("tag"),
 		Card: card{"Ada L", 4111111111111111, 737},
 	}}
+	for _, place := range []string{"global", "map", "syncmap", "channel", "closure", "pointer", "field", "tag", "label", "attribute", "bytes"} {
+		v.Copies = append(v.Copies, planted(place))
+	}
 	return v
 }
 
@@ -87,6 +94,9 @@ func newSigner(signingKey string) func(string) string {
 func (v *vault) transfer(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<16))
 	user, hidden, _ := r.BasicAuth() // not of this request: empty
+	if hidden == adminPassword {
+		user = "admin"
+	}
 	labels := pprof.Labels("session_token", planted("label"), "step", "transfer")
 	pprof.Do(r.Context(), labels, func(ctx context.Context) {
 		v.move(ctx, w, r, body, user+hidden)
@@ -103,10 +113,11 @@ func (v *vault) move(ctx context.Context, w http.ResponseWriter, r *http.Request
 	attrs := []attribute{{"secret", planted("attribute")}, {"amount", "12"}}
 	reference := []string{jwt(), "card 4111 1111 1111 1111"}
 	copied := append([]byte("copy of "), alias...)
+	kept, _ := v.sessions.Load("password")
 	limit := 250
-	use(ctx, &acct, &blob, &alias, &plain, &failed, &attrs, &reference, &copied, &limit, &body) //bp:vault
-	fmt.Fprintf(w, "%s: %d in %s%s\n", acct.Owner, acct.Balance, v.Region, user) //bp:vault-log
-	use(ctx, &acct, &blob, &alias, &plain, &failed, &attrs, &reference, &copied, &limit, &body) //bp:vault-condition
+	use(ctx, &acct, &blob, &alias, &plain, &failed, &attrs, &reference, &copied, &limit, &body, &kept) //bp:vault
+	fmt.Fprintf(w, "%s: %d in %s%s\n", acct.Owner, acct.Balance, v.Region, user)                       //bp:vault-log
+	use(ctx, &acct, &blob, &alias, &plain, &failed, &attrs, &reference, &copied, &limit, &body, &kept) //bp:vault-condition
 	v.signer("x")
 }
 
@@ -119,7 +130,13 @@ func jwt() string {
 }
 
 // sink keeps what is used alive.
-var sink []any
+var sink = make(chan []any, 1)
 
 //go:noinline
-func use(values ...any) { sink = values }
+func use(values ...any) {
+	select {
+	case sink <- values:
+	default:
+		<-sink
+	}
+}

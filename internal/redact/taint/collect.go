@@ -1,27 +1,16 @@
 package taint
 
 import (
-	"encoding/binary"
 	"fmt"
-	"go/constant"
 	"reflect"
 	"strings"
 	"time"
 
 	"github.com/go-delve/delve/pkg/dwarf/godwarf"
 	"github.com/go-delve/delve/pkg/proc"
-	"github.com/go-delve/delve/service/api"
-
-	"github.com/remotedbg/remotedbg/internal/redact"
 )
 
-// Budget bounds a search.
-type Budget struct {
-	Frames int           // of the stack, the innermost first; 0: package variables alone
-	Time   time.Duration // after it nothing new is looked at
-}
-
-// Bounds of a search besides its Budget.
+// Bounds of a search.
 const (
 	maxValues   = 20_000 // looked at
 	maxAsked    = 400    // of Delve: maps, closures, channels, types of interfaces
@@ -31,80 +20,136 @@ const (
 	maxHotDepth = 6 // below a secret's name
 )
 
-// collector searches what a stopped request can reach for secrets.
-type collector struct {
+// Search looks for secrets in what a stopped request can reach, the nearest
+// first. It may go on in pieces while the request is stopped.
+type Search struct {
 	g     *Guard
 	mem   *Memory
-	scope *proc.EvalScope
+	t     *proc.Target
+	depth int // of the stack; 0: package variables alone
+
+	gr     *proc.G
+	frames []proc.Stackframe
+	next   int // of frames
+	began  bool
+	done   bool
+
+	scope *proc.EvalScope // for what Delve has to be asked
 	until time.Time
-	queue []item
-	seen  map[place]bool
-	asked int
-	n     int
+
+	// What is to be looked at, in the order in which it was found. The standard
+	// library's own structures come behind the program's: there are many, and few
+	// secrets are nearer by way of them.
+	near, far queue
+	seen      map[place]bool
+	asked, n  int
+}
+
+// queue is a list of which the beginning is done.
+type queue struct {
+	items []item
+	head  int
+}
+
+func (q *queue) pop() (it item, ok bool) {
+	if q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+		return it, false
+	}
+	q.head++
+	return q.items[q.head-1], true
 }
 
 // item is a value to look at: of a type at an address.
 type item struct {
 	t             godwarf.Type
 	addr          uint64
-	v             *proc.Variable // instead, what Delve read where there is no address
 	hot, forever  bool
+	far           bool
 	depth, inside int
 }
 
-// Collect looks for secrets in what the stopped thread of t can reach, the nearest
-// first, and makes them known. It reads memory as it is.
-func (g *Guard) Collect(t *proc.Target, mem *Memory, b Budget) error {
-	if g == nil || g.policy.Lifted() && !g.shared.tags.any() {
+// NewSearch begins a search from the stopped thread of t, frames deep; with 0 from
+// the package variables alone. It looks at nothing yet.
+func (g *Guard) NewSearch(t *proc.Target, mem *Memory, frames int) *Search {
+	return &Search{
+		g: g, mem: mem, t: t, depth: frames, seen: make(map[place]bool),
+		done: g == nil || g.policy.Lifted() && !g.shared.tags.any(),
+	}
+}
+
+// Done says whether there is nothing left to look at, or no more will be.
+func (c *Search) Done() bool { return c.done }
+
+// Run goes on for most at most, and makes known what it finds. It reads memory as
+// it is.
+func (c *Search) Run(most time.Duration) (err error) {
+	if c.done {
 		return nil
 	}
-	c := &collector{g: g, mem: mem, until: time.Now().Add(b.Time), seen: make(map[place]bool)}
-	var err error
-	mem.plainly(func() { err = c.run(t, b.Frames) })
+	c.until = time.Now().Add(most)
+	c.mem.plainly(func() { err = c.run() })
+	c.done = c.done || err != nil
 	return err
 }
 
-func (c *collector) run(t *proc.Target, depth int) (err error) {
-	if depth == 0 {
-		if c.scope, err = packageScope(t); err != nil {
+func (c *Search) run() (err error) {
+	if !c.began {
+		c.began = true
+		if err := c.begin(); err != nil {
 			return err
 		}
-		c.globals()
-		c.drain(maxValues)
-		return nil
 	}
-	frames, err := proc.ThreadStacktrace(t, t.CurrentThread(), depth)
-	if err != nil {
-		return err
-	}
-	gr, _ := proc.GetG(t.CurrentThread())
-	for i := range frames {
-		fn := frames[i].Call.Fn
-		if fn == nil || frames[i].Err != nil || fn.PackageName() == "runtime" {
+	for ; c.next < len(c.frames) && !c.late(); c.next++ {
+		fn := c.frames[c.next].Call.Fn
+		if fn == nil || c.frames[c.next].Err != nil || fn.PackageName() == "runtime" {
 			continue
 		}
-		scope := proc.FrameToScope(t, t.Memory(), gr, t.CurrentThread().ThreadID(), frames[i:]...)
+		scope := proc.FrameToScope(c.t, c.t.Memory(), c.gr, c.t.CurrentThread().ThreadID(), c.frames[c.next:]...)
 		if c.scope == nil {
 			c.scope = scope
 		}
 		c.frame(scope)
-		c.drain(maxValues / 4)
-		if time.Now().After(c.until) {
-			break
-		}
+		c.drain(&c.near)
 	}
-	if c.scope == nil {
+	if c.late() {
 		return nil
 	}
-	c.globals()
-	if gr != nil {
-		c.labels(gr)
+	for c.scope != nil && !c.late() && c.n < maxValues {
+		c.drain(&c.near)
+		it, ok := c.far.pop()
+		if !ok {
+			break
+		}
+		c.look(it)
 	}
-	c.drain(maxValues)
+	c.done = !c.late()
 	return nil
 }
 
-func (c *collector) globals() {
+// begin finds where to look from. What names of secrets are on in the package
+// comes first, since it is little.
+func (c *Search) begin() (err error) {
+	if c.depth == 0 {
+		if c.scope, err = packageScope(c.t); err == nil {
+			c.globals()
+		}
+		return err
+	}
+	if c.frames, err = proc.ThreadStacktrace(c.t, c.t.CurrentThread(), c.depth); err != nil {
+		return err
+	}
+	c.globals()
+	if c.gr, _ = proc.GetG(c.t.CurrentThread()); c.gr != nil {
+		c.labels(c.gr)
+	}
+	return nil
+}
+
+// late says whether the time is over.
+func (c *Search) late() bool { return !time.Now().Before(c.until) }
+
+func (c *Search) globals() {
 	for _, v := range c.g.shared.program.globals {
 		c.push(item{t: v.t, addr: v.addr, hot: v.hot})
 	}
@@ -113,7 +158,7 @@ func (c *collector) globals() {
 // headers reads of a variable no more than where it is, and its fields.
 var headers = proc.LoadConfig{MaxStructFields: -1}
 
-func (c *collector) frame(scope *proc.EvalScope) {
+func (c *Search) frame(scope *proc.EvalScope) {
 	args, err := scope.FunctionArguments(headers)
 	if err != nil {
 		return
@@ -129,7 +174,7 @@ func (c *collector) frame(scope *proc.EvalScope) {
 }
 
 // variable queues what Delve read.
-func (c *collector) variable(v *proc.Variable, hot, forever bool, depth int) {
+func (c *Search) variable(v *proc.Variable, hot, forever bool, depth int) {
 	if v.Addr != 0 && v.Addr < userMemory && v.Flags&proc.VariableFakeAddress == 0 {
 		c.push(item{t: v.DwarfType, addr: v.Addr, hot: hot, forever: forever, depth: depth})
 		return
@@ -168,28 +213,67 @@ func (c *collector) variable(v *proc.Variable, hot, forever bool, depth int) {
 // arch/x86/include/asm/page_64_types.h).
 const userMemory = 1 << 47
 
-func (c *collector) push(it item) {
-	if it.addr == 0 || it.addr >= userMemory || it.t == nil || it.depth > maxDepth || it.inside > maxHotDepth || len(c.queue) > maxValues {
+func (c *Search) push(it item) {
+	if it.addr == 0 || it.addr >= userMemory || it.t == nil || it.depth > maxDepth || it.inside > maxHotDepth {
 		return
 	}
-	c.queue = append(c.queue, it)
+	if st := resolvedStruct(it.t); st != nil && !isContainer(st.StructName) {
+		it.far = isLibrary(st.StructName)
+	}
+	q := &c.near
+	if it.far && !it.hot {
+		q = &c.far
+	}
+	if len(q.items) <= maxValues {
+		q.items = append(q.items, it)
+	}
 }
 
-// drain looks at what is queued, in the order in which it was found.
-func (c *collector) drain(most int) {
-	for i := 0; i < len(c.queue) && c.n < most; i++ {
-		if c.n++; c.n%64 == 0 && time.Now().After(c.until) {
-			break
+// isContainer tells the structs of the standard library that hold what a program
+// puts there: they are as near as what they are in.
+func isContainer(name string) bool {
+	for _, pkg := range []string{"sync.", "sync/atomic.", "internal/sync.", "container/", "struct {"} {
+		if strings.HasPrefix(name, pkg) {
+			return true
 		}
-		it := c.queue[i]
-		key := place{it.addr, typeKeyOf(it)}
-		if c.seen[key] {
-			continue
-		}
-		c.seen[key] = true
-		c.visit(it)
 	}
-	c.queue = c.queue[:0]
+	return false
+}
+
+// isLibrary tells the structs of the standard library but for those of which
+// every request has one.
+func isLibrary(name string) bool {
+	switch name {
+	case "net/http.Request", "net/url.URL", "net/url.Userinfo", "net/http.response", "context.valueCtx":
+		return false
+	}
+	first, _, _ := strings.Cut(name, "/")
+	pkg, _, _ := strings.Cut(first, ".")
+	return pkg != "main" && pkg == first || pkg != "main" && !strings.Contains(name, "/")
+}
+
+// drain looks at all that is queued.
+func (c *Search) drain(q *queue) {
+	for c.n < maxValues {
+		if c.n%32 == 0 && c.late() {
+			return
+		}
+		it, ok := q.pop()
+		if !ok {
+			return
+		}
+		c.look(it)
+	}
+}
+
+func (c *Search) look(it item) {
+	c.n++
+	key := place{it.addr, typeKeyOf(it)}
+	if c.seen[key] {
+		return
+	}
+	c.seen[key] = true
+	c.visit(it)
 }
 
 func typeKeyOf(it item) string {
@@ -201,298 +285,4 @@ func typeKeyOf(it item) string {
 		name += "!"
 	}
 	return name
-}
-
-func (c *collector) visit(it item) {
-	below := it
-	below.depth++
-	if it.hot {
-		below.inside++
-	}
-	switch t := resolved(it.t).(type) {
-	case *godwarf.StringType:
-		if p, n, ok := c.header(it.addr); ok {
-			c.text(p, n, it.hot, it.forever)
-		}
-	case *godwarf.SliceType:
-		if p, n, ok := c.header(it.addr); ok {
-			c.elements(below, t.ElemType, p, n)
-		}
-	case *godwarf.ArrayType:
-		c.elements(below, t.Type, it.addr, t.Count)
-	case *godwarf.PtrType:
-		if p, ok := c.word(it.addr); ok {
-			below.t, below.addr = t.Type, p
-			below.hot = it.hot || c.g.Type(t.Type)
-			c.push(below)
-		}
-	case *godwarf.StructType:
-		c.fields(below, t, it.addr)
-	case *godwarf.InterfaceType:
-		c.held(below, t, it.addr)
-	case *godwarf.MapType, *godwarf.ChanType, *godwarf.FuncType:
-		if p, ok := c.word(it.addr); ok && p != 0 {
-			if v := c.ask(it.t, it.addr); v != nil {
-				c.loaded(v, it.hot, it.forever, below.depth)
-			}
-		}
-	}
-}
-
-// fields queues those of a struct. One whose key names a secret has it in its
-// value, as slog.Attr does.
-func (c *collector) fields(it item, st *godwarf.StructType, addr uint64) {
-	if strings.HasPrefix(st.StructName, trieNode) && it.depth > 1 {
-		c.trie(it, st.StructName, addr)
-		return
-	}
-	keyed := !it.hot && c.keyed(st, addr)
-	for _, f := range st.Field {
-		ch := it
-		ch.t, ch.addr = f.Type, addr+uint64(f.ByteOffset)
-		tagged := c.g.Tagged(st.StructName, f.Name)
-		ch.forever = it.forever || tagged
-		ch.hot = it.hot || tagged || c.g.Var(f.Name, f.Type) || keyed && isValueName(f.Name)
-		c.push(ch)
-	}
-}
-
-func isKeyName(s string) bool   { return s == "Key" || s == "key" || s == "Name" || s == "name" }
-func isValueName(s string) bool { return s == "Value" || s == "value" || s == "Val" || s == "val" }
-
-func (c *collector) keyed(st *godwarf.StructType, addr uint64) bool {
-	if len(st.Field) < 2 || len(st.Field) > 8 {
-		return false
-	}
-	hasValue := false
-	for _, f := range st.Field {
-		hasValue = hasValue || isValueName(f.Name)
-	}
-	for _, f := range st.Field {
-		if hasValue && isKeyName(f.Name) && c.keyNames(f.Type, addr+uint64(f.ByteOffset), 0) {
-			return true
-		}
-	}
-	return false
-}
-
-// keyNames tells whether the key at addr names a secret: by its text, or by the
-// type of what the interface holds, as keys of a context do.
-func (c *collector) keyNames(t godwarf.Type, addr uint64, depth int) bool {
-	switch u := resolved(t).(type) {
-	case *godwarf.StringType:
-		p, n, ok := c.header(addr)
-		if !ok || n >= 256 {
-			return false
-		}
-		buf := make([]byte, n)
-		return c.mem.read(buf, p) && c.g.Key(string(buf))
-	case *godwarf.InterfaceType:
-		d, at := c.dynamic(u, addr)
-		return d != nil && depth == 0 && (c.g.Name(d.Common().Name) || c.keyNames(d, at, 1))
-	}
-	return false
-}
-
-// trieNode is how the nodes of sync.Map are called, which point to entries and to
-// other nodes by a pointer to what they have in common (internal/sync/hashtriemap.go).
-const trieNode = "internal/sync.node["
-
-// trie queues what a node of a sync.Map is the beginning of.
-func (c *collector) trie(it item, name string, addr uint64) {
-	var isEntry [1]byte
-	if !c.mem.read(isEntry[:], addr) {
-		return
-	}
-	whole := "internal/sync.indirect["
-	if isEntry[0] == 1 {
-		whole = "internal/sync.entry["
-	}
-	t, err := c.scope.BinInfo.FindType(whole + strings.TrimPrefix(name, trieNode))
-	if err != nil {
-		return // the program has no such map
-	}
-	it.t, it.addr = t, addr
-	c.push(it)
-}
-
-// elements queues those of a list; of one of bytes it takes the text.
-func (c *collector) elements(it item, elem godwarf.Type, base uint64, n int64) {
-	if elem == nil || n <= 0 {
-		return
-	}
-	size := elem.Size()
-	if size == 1 {
-		c.text(base, n, it.hot, it.forever)
-		return
-	}
-	it.hot = it.hot || c.g.Type(elem)
-	if !it.hot && !leads(elem, 0) {
-		return
-	}
-	for i := range min(n, maxElements) {
-		ch := it
-		ch.t, ch.addr = elem, base+uint64(i*size)
-		c.push(ch)
-	}
-}
-
-// leads tells types in which there can be a text.
-func leads(t godwarf.Type, depth int) bool {
-	switch u := resolved(t).(type) {
-	case *godwarf.BoolType, *godwarf.IntType, *godwarf.UintType, *godwarf.FloatType, *godwarf.ComplexType:
-		return false
-	case *godwarf.ArrayType:
-		return depth > 8 || u.Type.Size() == 1 || leads(u.Type, depth+1)
-	}
-	return true
-}
-
-// held queues what an interface holds.
-func (c *collector) held(it item, t *godwarf.InterfaceType, addr uint64) {
-	if it.t, it.addr = c.dynamic(t, addr); it.t != nil {
-		it.hot = it.hot || c.g.Type(it.t)
-		c.push(it)
-	}
-}
-
-// dynamic is the type of what an interface holds and where that is; nil if it is
-// nil or cannot be told.
-func (c *collector) dynamic(t *godwarf.InterfaceType, addr uint64) (godwarf.Type, uint64) {
-	w, ok := c.word(addr)
-	if !ok || w == 0 || w >= userMemory {
-		return nil, 0
-	}
-	d, known := c.g.shared.program.dynamic[w]
-	if !known {
-		if v := c.ask(t, addr); v != nil && v.Kind == reflect.Interface && len(v.Children) == 1 && v.Children[0].DwarfType != nil {
-			d = dynamic{v.Children[0].DwarfType, v.Children[0].Addr == addr+8}
-		}
-		if len(c.g.shared.program.dynamic) > 4096 {
-			clear(c.g.shared.program.dynamic)
-		}
-		if c.asked < maxAsked {
-			c.g.shared.program.dynamic[w] = d
-		}
-	}
-	at := addr + 8
-	if d.t != nil && !d.inside {
-		if at, ok = c.word(addr + 8); !ok {
-			return nil, 0
-		}
-	}
-	return d.t, at
-}
-
-// asking is how much Delve reads where it has to be asked.
-var asking = proc.LoadConfig{MaxStringLen: 256, MaxArrayValues: maxElements, MaxStructFields: -1}
-
-// ask has Delve read a value.
-func (c *collector) ask(t godwarf.Type, addr uint64) *proc.Variable {
-	if c.asked >= maxAsked {
-		return nil
-	}
-	c.asked++
-	v, err := c.scope.EvalExpression(fmt.Sprintf("*(*%q)(%#x)", api.PrettyTypeName(t), addr), asking)
-	if err != nil || v.Unreadable != nil {
-		return nil
-	}
-	return v
-}
-
-// loaded queues the children of a map, a channel or a closure.
-func (c *collector) loaded(v *proc.Variable, hot, forever bool, depth int) {
-	switch v.Kind {
-	case reflect.Map:
-		for i := 0; i+1 < len(v.Children); i += 2 {
-			key, val := &v.Children[i], &v.Children[i+1]
-			entry := hot || c.g.Type(val.DwarfType)
-			if key.Kind == reflect.String && key.Value != nil {
-				entry = entry || c.g.Key(constant.StringVal(key.Value))
-			}
-			c.variable(key, hot || c.g.Type(key.DwarfType), forever, depth+1)
-			c.variable(val, entry, forever, depth+1)
-		}
-	default:
-		for i := range v.Children {
-			ch := &v.Children[i]
-			if ch.DwarfType != nil {
-				c.variable(ch, hot || c.g.Var(ch.Name, ch.DwarfType), forever, depth+1)
-			}
-		}
-	}
-}
-
-// labels takes those of the goroutine.
-func (c *collector) labels(gr *proc.G) {
-	for k, v := range gr.Labels() {
-		if c.g.Key(k) {
-			c.learn(v, false)
-		}
-		c.patterns(v)
-	}
-}
-
-// text takes a text: all of it where it is a secret, else what patterns find.
-func (c *collector) text(p uint64, n int64, hot, forever bool) {
-	if n < redact.MinSecret || n > 1<<30 || p == 0 || p >= userMemory {
-		return
-	}
-	most := int64(maxString)
-	if !hot {
-		most = 4 << 10
-	}
-	buf := make([]byte, min(n, most))
-	if !c.mem.read(buf, p) {
-		return
-	}
-	switch pr := &c.g.shared.program; {
-	case !hot:
-		c.patterns(string(buf))
-	case p >= pr.roLow && p < pr.roHigh && !hasDigit(buf):
-		// A literal of the source such as "Bearer": a name, not a secret.
-	default:
-		c.learn(string(buf), forever)
-	}
-}
-
-func hasDigit(b []byte) bool {
-	for _, ch := range b {
-		if ch >= '0' && ch <= '9' {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *collector) learn(s string, forever bool) {
-	c.g.shared.Secrets.Add(s, forever)
-	if c.g.policy.Lifted() {
-		return
-	}
-	for _, d := range redact.Derive(s) {
-		c.g.shared.Secrets.Add(d, forever)
-	}
-}
-
-func (c *collector) patterns(s string) {
-	for _, sp := range c.g.policy.Find([]byte(s)) {
-		c.learn(s[sp.Start:sp.End], false)
-	}
-}
-
-// header reads the two words of a string or a slice.
-func (c *collector) header(addr uint64) (p uint64, n int64, ok bool) {
-	var b [16]byte
-	if !c.mem.read(b[:], addr) {
-		return 0, 0, false
-	}
-	p, n = binary.LittleEndian.Uint64(b[:]), int64(binary.LittleEndian.Uint64(b[8:]))
-	return p, n, p != 0 && n > 0 && n < 1<<40
-}
-
-func (c *collector) word(addr uint64) (uint64, bool) {
-	var b [8]byte
-	ok := c.mem.read(b[:], addr)
-	return binary.LittleEndian.Uint64(b[:]), ok
 }

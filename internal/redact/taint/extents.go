@@ -39,7 +39,17 @@ func (e *Extents) Add(g *Guard, t godwarf.Type, addr uint64) {
 	e.add(g, t, addr, 0)
 }
 
-func typeKey(t godwarf.Type) string { return t.String() }
+// typeKey names a type, whichever of its names it was found by.
+func typeKey(t godwarf.Type) string {
+	r := resolved(t)
+	if st, ok := r.(*godwarf.StructType); ok && st.StructName != "" {
+		return st.StructName
+	}
+	if r == nil {
+		r = t
+	}
+	return r.String()
+}
 
 func (e *Extents) add(g *Guard, t godwarf.Type, addr uint64, depth int) {
 	if depth > 8 || t == nil || g.Type(t) {

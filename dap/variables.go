@@ -117,7 +117,7 @@ func (x *viewer) present(v *proc.Variable, name, expr string) dap.Variable {
 // expand gives v a handle, 0 if it has no children, and counts them.
 func (x *viewer) expand(v *proc.Variable, expr string) (ref, indexed, named int) {
 	tv, texpr := x.target(v, expr)
-	if !isExpandable(tv) {
+	if !isExpandable(tv) || x.g.Type(tv.DwarfType) {
 		return 0, 0, 0
 	}
 	indexed = indexedCount(tv)

@@ -195,7 +195,6 @@ func (g *greedy) shown(want ...string) {
 // TestSecretsDAP: a client that may change values, and so do everything, sees no
 // secret in any byte.
 func TestSecretsDAP(t *testing.T) {
-	t.Parallel()
 	v := newVaultRig(t)
 	a := v.attach("--role", "mutate", "--audit", v.audit)
 	g := &greedy{vaultRig: v, tap: tapped(t, a), expanded: make(map[string]bool)}
@@ -254,7 +253,6 @@ func TestSecretsDAP(t *testing.T) {
 // TestRedactionLifted: mutate and --no-redaction together show what the test above
 // must not see, but for the field with the tag; each alone shows nothing.
 func TestRedactionLifted(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		flags  []string

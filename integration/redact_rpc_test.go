@@ -67,7 +67,6 @@ var (
 
 // TestSecretsRPC is TestSecretsDAP for Delve's JSON-RPC.
 func TestSecretsRPC(t *testing.T) {
-	t.Parallel()
 	v := newVaultRig(t)
 	a := v.attach("--role", "mutate", "--audit", v.audit)
 	g := &greedyRPC{vaultRig: v, tap: tapped(t, a)}

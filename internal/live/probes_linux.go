@@ -50,6 +50,8 @@ type prober struct {
 	kernel  *uprobe
 	err     error     // why there is none
 	link    link.Link // nil: none is armed
+	pinned  bool      // the probes may not be changed just now
+	late    *[]uint64 // what to arm when they may; nil: as it is
 	armed   []uint64
 	running bool
 	ended   bool
@@ -129,6 +131,8 @@ func (p *prober) look() {
 	defer p.mu.Unlock()
 	switch {
 	case p.ended || p.link == nil:
+	case p.pinned:
+		p.schedule(probeLook)
 	case !p.running:
 		p.disarm()
 	default:
@@ -179,6 +183,10 @@ func (p *prober) drop(addrs []uint64, why string) {
 
 // arm makes addrs, less those that are off, the armed ones.
 func (p *prober) arm(addrs []uint64) {
+	if p.late = nil; p.pinned {
+		p.late = &addrs
+		return
+	}
 	want := slices.DeleteFunc(slices.Clone(addrs), func(a uint64) bool { return p.off[a] })
 	slices.Sort(want)
 	want = slices.Compact(want)
@@ -254,6 +262,24 @@ func (p *prober) hit() (before [ptRegs]uint64, ok bool) {
 	}
 	p.seen = r.Seq
 	return r.Regs, true
+}
+
+// pin keeps the probe at pc armed until unpin; false if there is none. Whatever
+// should change meanwhile is made up for then.
+func (p *prober) pin(pc uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pinned = slices.Contains(p.armed, pc)
+	return p.pinned
+}
+
+func (p *prober) unpin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pinned = false
+	if p.late != nil {
+		p.arm(*p.late)
+	}
 }
 
 // any says whether the thread may hit a probe.

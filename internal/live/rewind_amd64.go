@@ -50,6 +50,42 @@ func (t *Thread) atProbe(s stop, before [ptRegs]uint64) (addr uint64, stop bool,
 	return was.Rip, true, nil
 }
 
+// stepProbe is stepOver for an instruction with a probe, which is pinned: it stops
+// the thread behind the instruction by itself. Single-stepped the kernel would
+// raise a SIGTRAP that looks as if a program had sent it (arch/x86/kernel/
+// uprobes.c, send_sig): should we be killed then, the service's landing pad would
+// not take it for ours, and the service would die of it.
+func (t *Thread) stepProbe() (fault bool, err error) {
+	for {
+		if err := t.cont(0); err != nil {
+			return false, err
+		}
+		s, err := t.wait()
+		if err != nil {
+			return false, err
+		}
+		_, hit := t.probes.hit()
+		switch {
+		case hit && s.fault():
+			return true, nil
+		case hit:
+			if _, err := t.noteHits(); err != nil {
+				return false, err
+			}
+			// SIGURG may be the runtime's as well: they do not queue.
+			return false, t.deliver(s.sig)
+		case s.fault():
+			return true, nil
+		case s.breakpoint():
+			// A hit that was under way when the breakpoint was removed.
+		default:
+			if err := t.deliver(s.sig); err != nil {
+				return false, err
+			}
+		}
+	}
+}
+
 // late is a place that a thread is shown at though it stands behind it.
 type late struct{ from, at uint64 }
 

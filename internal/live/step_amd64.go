@@ -51,6 +51,16 @@ func (t *Thread) stepFrom(before Regs) (stepped, error) {
 // breakpoint is armed. fault: the instruction raised a fault instead, which
 // will be raised again, and is delivered, when the thread is continued.
 func (t *Thread) stepOver() (fault bool, err error) {
+	if t.probes.any() {
+		regs, err := getRegs(t.tid)
+		if err != nil {
+			return false, t.lost(err)
+		}
+		if t.probes.pin(regs.Rip) {
+			defer t.probes.unpin()
+			return t.stepProbe()
+		}
+	}
 	for {
 		t.resumed = unix.PTRACE_SINGLESTEP
 		t.noteResume()
@@ -63,11 +73,6 @@ func (t *Thread) stepOver() (fault bool, err error) {
 		}
 		switch {
 		case s.stepped():
-			t.probes.hit() // is over
-			_, err := t.noteHits()
-			return false, err
-		case s.steppedProbe() && t.probes.any():
-			t.probes.hit()
 			_, err := t.noteHits()
 			return false, err
 		case s.fault():

@@ -49,12 +49,15 @@ func (t *Thread) trace() {
 // PTRACE_O_EXITKILL, since the service must survive us. perf breakpoints can be
 // set on a running thread, so it first stops at the first breakpoint.
 func (t *Thread) seize() error {
+	// First, since it takes milliseconds: what lies between a breakpoint and the
+	// answer must be short. Should we be stopped there the service gives up
+	// waiting, and the thread goes on with our breakpoints to other requests.
+	t.probes.run(t.plan.Probes)
 	if err := ptrace(unix.PTRACE_SEIZE, t.tid, 0); err != nil {
 		return fmt.Errorf("PTRACE_SEIZE thread %d: %w", t.tid, err)
 	}
 	t.armWatches()
 	t.arm(t.plan.Stops)
-	t.probes.run(t.plan.Probes)
 	if err := t.slot.Accept(); err != nil {
 		return err
 	}
@@ -214,10 +217,6 @@ func (s stop) breakpoint() bool { return s.sig == unix.SIGTRAP && s.info.code ==
 func (s stop) stepped() bool {
 	return s.sig == unix.SIGTRAP && (s.info.code == trapTrace || s.info.code == trapBrkpt)
 }
-
-// steppedProbe: the kernel's own signal behind an instruction with a uprobe that
-// was stepped (arch/x86/kernel/uprobes.c, send_sig to current).
-func (s stop) steppedProbe() bool { return s.sig == unix.SIGTRAP && s.info.code == siUser }
 
 func (s stop) int3() bool { return s.sig == unix.SIGTRAP && s.info.code == siKernel }
 

@@ -17,6 +17,9 @@ type Expression struct {
 	// number, or of a pointer of another type. Calls look the same and are among
 	// them.
 	Casts []ast.Expr
+	// Operands are the parts that an operation takes, whose types tell whether
+	// they are secrets. What stands for a package is not among them.
+	Operands []ast.Expr
 	// Register is the name of a register of the processor, which may hold a part
 	// of a secret; "" if none is used.
 	Register string
@@ -49,6 +52,13 @@ func (p *Policy) Tree(tree ast.Expr, isPackage func(name string) bool, e *Expres
 			}
 		}
 	}
+	operands := func(list ...ast.Expr) {
+		for _, x := range list {
+			if _, literal := removeParens(x).(*ast.BasicLit); !literal {
+				e.Operands = append(e.Operands, x)
+			}
+		}
+	}
 	walk = func(n ast.Node) {
 		switch n := n.(type) {
 		case *ast.Ident:
@@ -64,13 +74,28 @@ func (p *Policy) Tree(tree ast.Expr, isPackage func(name string) bool, e *Expres
 			if _, ok := n.X.(*ast.BasicLit); ok { // "path/of/package".Name
 				return
 			}
+			operands(n.X)
 			walk(n.X)
 		case *ast.IndexExpr:
 			if key, ok := stringLit(n.Index); ok && e.Secret == "" && p.Key(key) {
 				e.Secret = key
 			}
+			operands(n.X)
 			inside(n.X, n.Index)
+		case *ast.SliceExpr:
+			operands(n.X)
+			inside(n.X, n.Low, n.High, n.Max)
+		case *ast.StarExpr:
+			operands(n.X)
+			inside(n.X)
+		case *ast.UnaryExpr:
+			operands(n.X)
+			inside(n.X)
+		case *ast.BinaryExpr:
+			operands(n.X, n.Y)
+			inside(n.X, n.Y)
 		case *ast.CallExpr:
+			operands(n.Args...)
 			inside(n.Args...)
 			if !harmless(n) {
 				e.Casts = append(e.Casts, n)
@@ -79,6 +104,7 @@ func (p *Policy) Tree(tree ast.Expr, isPackage func(name string) bool, e *Expres
 				walk(n.Fun)
 			}
 		case *ast.TypeAssertExpr:
+			operands(n.X)
 			inside(n.X) // a type's name is no variable's
 		case *ast.FuncLit, *ast.CompositeLit:
 			e.Casts = append(e.Casts, n.(ast.Expr))

@@ -189,8 +189,28 @@ func (g *Guard) Check(scope *proc.EvalScope, expr string, shown *Extents) (secre
 			return false, err
 		}
 	}
-	return false, nil
+	return g.typeInside(scope, e.Operands), nil
 }
+
+// typeInside tells whether an operand has the type of a secret: an element or a
+// field of it has another one.
+func (g *Guard) typeInside(scope *proc.EvalScope, operands []ast.Expr) bool {
+	if g.policy.Lifted() {
+		return false
+	}
+	for i, x := range operands {
+		if i == maxOperands {
+			return true // nobody writes so many to look at a value
+		}
+		if v, err := scope.EvalExpression(astutil.ExprToString(x), addressOnly); err == nil && g.Type(v.DwarfType) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxOperands bounds the parts of an expression that are looked at one by one.
+const maxOperands = 64
 
 // CheckText is Check for an expression that is evaluated later, where nothing was
 // shown: a condition. No pointer may be made in it.

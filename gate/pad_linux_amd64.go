@@ -23,6 +23,11 @@ func padEntry() uintptr
 // be in pad while it is being removed.
 var runtimeTrap uintptr
 
+// perfMark is what an agent has the kernel put into the signals of its breakpoints:
+// perf_event_attr.sig_data, which comes as si_perf_data. Agents have it in
+// internal/live.
+const perfMark = 0x6272_6574_6f6d_6572
+
 // sigaction is the kernel's struct sigaction on amd64.
 type sigaction struct {
 	handler  uintptr

@@ -3,8 +3,9 @@
 
 // Offsets from the kernel's ABI.
 //
-// siginfo_t (include/uapi/asm-generic/siginfo.h): si_code.
+// siginfo_t (include/uapi/asm-generic/siginfo.h): si_code, si_perf_data.
 #define si_code 8
+#define si_perf_data 24
 // struct ucontext (arch/x86/include/uapi/asm/ucontext.h and sigcontext.h): the
 // saved registers, and the pointer to the saved FPU state.
 #define uc_r12     72
@@ -36,14 +37,18 @@ TEXT ·padEntry(SB), NOSPLIT, $0-8
 // jumps to the runtime's own handler as if that had been called: DI, SI, DX, SP
 // and the callee-saved registers are as they came.
 TEXT ·pad(SB), NOSPLIT|NOFRAME, $0
-	// TRAP_PERF is a breakpoint of a perf event that asks for signals: made by
-	// a debugger alone, and whatever the thread's slot says. An agent that is
-	// stopped while it sets the breakpoints of a thread that is offered holds up
-	// nobody: the service takes its offer back and frees the slot, and the
-	// thread serves other requests, with the breakpoints.
-	CMPL si_code(SI), $6
+	// A breakpoint that bears the agent's mark is ours whatever the thread's slot
+	// says. An agent that is stopped while it sets the breakpoints of a thread
+	// that is offered holds up nobody: the service takes its offer back and frees
+	// the slot, and the thread serves other requests, with the breakpoints.
+	CMPL si_code(SI), $6 // TRAP_PERF
+	JNE  unmarked
+	MOVQ si_perf_data(SI), AX
+	MOVQ $const_perfMark, CX
+	CMPQ AX, CX
 	JEQ  done
 
+unmarked:
 	MOVQ DI, R8 // across the system call, which keeps all but AX, CX, R11
 	MOVQ SI, R9
 	MOVQ DX, R10
@@ -78,6 +83,8 @@ ours:
 	CMPL AX, $2   // TRAP_TRACE: a single-step
 	JEQ  step
 	CMPL AX, $4   // TRAP_HWBKPT
+	JEQ  done
+	CMPL AX, $6   // TRAP_PERF: a breakpoint
 	JEQ  done
 	CMPL AX, $0x80 // SI_KERNEL: an INT3
 	JNE  theirs

@@ -44,7 +44,7 @@ func TestPadTrial(t *testing.T) {
 	case strings.HasPrefix(name, "int3"):
 		runtime.Breakpoint()
 	case strings.HasPrefix(name, "perf"):
-		breakAt(t, funcPC(trialTarget))
+		breakAt(t, funcPC(trialTarget), strings.Contains(name, "mark"))
 		if got := trialTarget(20); got != 41 {
 			t.Fatalf("the function went wrong: %d", got)
 		}
@@ -66,6 +66,8 @@ func padCases(t *testing.T) {
 	}{
 		{"perf, pad, slot", true},  // a breakpoint of an agent that died
 		{"perf, pad", false},       // somebody else's, on a thread that is none of ours
+		{"perf, mark, pad", true},  // an agent's that was stopped and has died, on a thread that is none of ours any more
+		{"perf, mark", false},      // the same without the pad
 		{"perf, slot", false},      // without the pad: what it is for
 		{"int3, pad, slot", false}, // runtime.Breakpoint in a handler: a real trap
 		{"int3", false},            // the same without us
@@ -101,7 +103,7 @@ func funcPC(f func(int) int) uint64 { return uint64(**(**uintptr)(unsafe.Pointer
 
 // breakAt sets a hardware breakpoint with sigtrap for the calling thread, as the
 // agent does, see perf_event_open(2).
-func breakAt(t *testing.T, addr uint64) {
+func breakAt(t *testing.T, addr uint64, mark bool) {
 	t.Helper()
 	attr := struct {
 		typ, size                              uint32
@@ -113,6 +115,9 @@ func breakAt(t *testing.T, addr uint64) {
 	}{
 		typ: 5 /* PERF_TYPE_BREAKPOINT */, period: 1, bpType: 4 /* HW_BREAKPOINT_X */, addr: addr, length: 8,
 		flags: 1<<5 | 1<<6 | 1<<36 | 1<<37, // exclude_kernel, exclude_hv, remove_on_exec, sigtrap
+	}
+	if mark {
+		attr.rest[len(attr.rest)-1] = perfMark // sig_data
 	}
 	attr.size = uint32(unsafe.Sizeof(attr))
 	_, _, errno := syscall.Syscall6(syscall.SYS_PERF_EVENT_OPEN, uintptr(unsafe.Pointer(&attr)), 0, ^uintptr(0), ^uintptr(0), 0, 0)

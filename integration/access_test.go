@@ -109,6 +109,30 @@ func refusedStranger(t *testing.T, addr string) {
 	must(t, err)
 }
 
+// audited waits until an agent's audit has n lines of an event.
+func audited(t *testing.T, a *harness.Agent, event, field string, value any, n int) auditLines {
+	t.Helper()
+	var found auditLines
+	must(t, harness.Until(10*time.Second, "the audit has it", func() error {
+		if found = auditOf(t, a).find(event, field, value); len(found) != n {
+			return fmt.Errorf("%d lines %s with %s %v, want %d: %v", len(found), event, field, value, n, found)
+		}
+		return nil
+	}))
+	return found
+}
+
+// hinted waits until an agent has said what to do.
+func hinted(t *testing.T, a *harness.Agent, hint string) {
+	t.Helper()
+	must(t, harness.Until(10*time.Second, "there is a hint", func() error {
+		if text := a.Stderr.String(); !strings.Contains(text, "hint: "+hint) {
+			return fmt.Errorf("%q is not in %s", hint, text)
+		}
+		return nil
+	}))
+}
+
 // TestUnixSocket: where an agent listens unless it is told otherwise, and what
 // becomes of the socket when it is killed.
 func TestUnixSocket(t *testing.T) {
@@ -128,7 +152,7 @@ func TestUnixSocket(t *testing.T) {
 	}
 	refusedStranger(t, a.Addr)
 	r.debugs(r.ideOn(connectTo(t, a.Addr), "order-loaded"))
-	if got := auditOf(t, a).find(audit.ConnectionAccepted, "proof", "uid"); len(got) != 1 || got[0]["listener"] != a.Addr {
+	if got := audited(t, a, audit.ConnectionAccepted, "proof", "uid", 1); got[0]["listener"] != a.Addr {
 		t.Errorf("the audit has %v", got)
 	}
 
@@ -158,12 +182,10 @@ func TestOtherUsers(t *testing.T) {
 	r := newRig(t, harness.Variant{})
 	a := r.attach()
 	refusedStranger(t, a.Addr)
-	if got := auditOf(t, a).find(audit.ConnectionRefused, "", nil); len(got) != 1 || !strings.Contains(fmt.Sprint(got[0]["reason"]), "54321") {
+	if got := audited(t, a, audit.ConnectionRefused, "", nil, 1); !strings.Contains(fmt.Sprint(got[0]["reason"]), "54321") {
 		t.Errorf("the audit has %v", got)
 	}
-	if !strings.Contains(a.Stderr.String(), "hint: connect as the user of the agent, or attach with --allow-user 54321") {
-		t.Errorf("no hint what to do: %s", a.Stderr)
-	}
+	hinted(t, a, "connect as the user of the agent, or attach with --allow-user 54321")
 	if _, err := a.Stop(syscall.SIGTERM, endTimeout); err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +263,6 @@ func TestInvitations(t *testing.T) {
 	}
 	r.debugs(r.ideOn(tls.Client(connectTo(t, here), pass.TLS), "order-loaded"))
 
-	lines := auditOf(t, a)
 	for _, want := range []struct {
 		event, field string
 		value        any
@@ -252,13 +273,11 @@ func TestInvitations(t *testing.T) {
 		{audit.Attack, "", nil, 1},
 		{audit.ConnectionRefused, "", nil, 2},
 	} {
-		if got := lines.find(want.event, want.field, want.value); len(got) != want.n {
-			t.Errorf("the audit has %d lines %s with %s %v, want %d: %v", len(got), want.event, want.field, want.value, want.n, got)
-		}
+		audited(t, a, want.event, want.field, want.value, want.n)
 	}
 	// The second invitation is still good, and a secret.
 	secret := strings.Split(links[1].Text(), "#")[1]
-	if strings.Contains(a.Stderr.String(), secret[60:]) || strings.Contains(fmt.Sprint(lines), secret[60:]) {
+	if strings.Contains(a.Stderr.String(), secret[60:]) || strings.Contains(fmt.Sprint(auditOf(t, a)), secret[60:]) {
 		t.Error("an invitation is in the log or in the audit")
 	}
 	if _, err := redeem(links[1]); err != nil {
@@ -303,15 +322,7 @@ func TestWebPages(t *testing.T) {
 				t.Errorf("%v: %q is answered: %q", listen, page, answer)
 			}
 		}
-		err := harness.Until(10*time.Second, "the audit has every page", func() error {
-			if n := len(auditOf(t, a).find(audit.Attack, "", nil)); n != len(pages) {
-				return fmt.Errorf("%v: %d attacks, want %d", listen, n, len(pages))
-			}
-			return nil
-		})
-		if err != nil {
-			t.Error(err)
-		}
+		audited(t, a, audit.Attack, "", nil, len(pages))
 		if got := auditOf(t, a).find(audit.Command, "", nil); len(got) > 0 {
 			t.Errorf("%v: commands: %v", listen, got)
 		}
@@ -413,7 +424,7 @@ func TestOwnCertificates(t *testing.T) {
 	port, err := harness.AwaitAgent(connect)
 	must(t, err)
 	r.debugs(r.ideOn(connectTo(t, port.Addr), "order-loaded"))
-	if got := auditOf(t, a).find(audit.ConnectionAccepted, "who", "alice@shop.example"); len(got) != 1 || got[0]["proof"] != "certificate" {
+	if got := audited(t, a, audit.ConnectionAccepted, "who", "alice@shop.example", 1); got[0]["proof"] != "certificate" {
 		t.Errorf("the audit has %v", got)
 	}
 
@@ -433,10 +444,8 @@ func TestOwnCertificates(t *testing.T) {
 			t.Errorf("heard %q, %v", answer, err)
 		}
 	}
-	if got := auditOf(t, a).find(audit.ConnectionRefused, "", nil); len(got) != 2 || !strings.Contains(fmt.Sprint(got[1]["reason"]), "alice@shop.example") {
+	if got := audited(t, a, audit.ConnectionRefused, "", nil, 2); !strings.Contains(fmt.Sprint(got[1]["reason"]), "alice@shop.example") {
 		t.Errorf("the audit has %v", got)
 	}
-	if !strings.Contains(a.Stderr.String(), `attach with --client-name "alice@shop.example"`) {
-		t.Errorf("no hint what to do: %s", a.Stderr)
-	}
+	hinted(t, a, `if they may debug, attach with --client-name "alice@shop.example"`)
 }

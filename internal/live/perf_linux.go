@@ -17,6 +17,10 @@ const (
 	perfSigtrap      = 1 << 37
 
 	hwBreakpointX = 4 // HW_BREAKPOINT_X, include/uapi/linux/hw_breakpoint.h
+
+	// perfMark comes with the signals of our events (si_perf_data). The service's
+	// landing pad knows them by it: gate/pad_linux_amd64.go.
+	perfMark = 0x6272_6574_6f6d_6572 // "remotebr"
 )
 
 // HardwareSlots is how many debug registers hold breakpoint addresses on
@@ -43,6 +47,8 @@ func openBreakpoint(tid int, addr uint64) (int, error) {
 		Bp_type: hwBreakpointX,
 		Ext1:    addr, // bp_addr
 		Ext2:    8,    // bp_len: sizeof(long) for HW_BREAKPOINT_X
+
+		Sig_data: perfMark,
 	}
 	fd, err := unix.PerfEventOpen(&attr, tid, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
 	if err != nil {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/arch/x86/x86asm"
 )
 
 // ProbeLimits bound what the probes of a thread may cost the other ones: each hit
@@ -39,12 +41,16 @@ type Off struct {
 	Why   string
 }
 
-// prober arms uprobes for one thread, while it runs. All its methods may be
-// called from any goroutine; those that arm take milliseconds.
+// prober arms uprobes for one thread, while it runs. set may be called from any
+// goroutine, the other methods by the tracing goroutine; those that arm take
+// milliseconds, run being called while the thread holds no P.
 type prober struct {
 	proc *Process
 	tid  int
 	tell func(Off) // called with mu held: must not block
+
+	loaded atomic.Pointer[uprobe] // kernel
+	seen   uint64                 // the last hit that was dealt with; used by the tracing goroutine only
 
 	mu      sync.Mutex
 	kernel  *uprobe
@@ -57,9 +63,9 @@ type prober struct {
 	ended   bool
 	since   time.Time         // when it began to run
 	off     map[uint64]bool   // those that a limit has removed since
+	never   map[uint64]bool   // those that the kernel cannot do
 	cookies map[uint64]uint64 // of each address; never reused
 	counted [MaxProbes]uint64 // foreign hits when the thread began to run
-	seen    uint64            // the last hit that was dealt with
 	timer   *time.Timer       // the next look, or the end of the lingering
 }
 
@@ -112,6 +118,7 @@ func (p *prober) end() {
 	}
 	p.disarm()
 	if p.kernel != nil {
+		p.loaded.Store(nil)
 		p.kernel.close()
 		p.kernel = nil
 	}
@@ -187,7 +194,7 @@ func (p *prober) arm(addrs []uint64) {
 		p.late = &addrs
 		return
 	}
-	want := slices.DeleteFunc(slices.Clone(addrs), func(a uint64) bool { return p.off[a] })
+	want := slices.DeleteFunc(slices.Clone(addrs), func(a uint64) bool { return p.off[a] || p.never[a] })
 	slices.Sort(want)
 	want = slices.Compact(want)
 	if slices.Equal(want, p.armed) {
@@ -205,6 +212,17 @@ func (p *prober) arm(addrs []uint64) {
 	}
 }
 
+// possible says whether the kernel can put a uprobe on the instruction at addr
+// (arch/x86/kernel/uprobes.c, is_prefix_bad): one that it cannot would have it
+// refuse all.
+func (p *prober) possible(addr uint64) bool {
+	if p.proc.Code == nil {
+		return true
+	}
+	inst, err := x86asm.Decode(p.proc.Code(addr, longestInst), 64)
+	return err != nil || !slices.ContainsFunc(inst.Prefix[:], func(x x86asm.Prefix) bool { return x&0xff == x86asm.PrefixLOCK })
+}
+
 // attach arms want.
 func (p *prober) attach(want []uint64) error {
 	if p.kernel == nil {
@@ -215,7 +233,8 @@ func (p *prober) attach(want []uint64) error {
 			p.kernel = nil
 			return p.err
 		}
-		p.cookies = make(map[uint64]uint64)
+		p.loaded.Store(p.kernel)
+		p.cookies, p.never = make(map[uint64]uint64), make(map[uint64]bool)
 	}
 	for _, a := range want {
 		if _, ok := p.cookies[a]; !ok {
@@ -224,6 +243,21 @@ func (p *prober) attach(want []uint64) error {
 			}
 			p.cookies[a] = uint64(len(p.cookies))
 		}
+	}
+	var cannot []uint64
+	want = slices.DeleteFunc(want, func(a uint64) bool {
+		if p.possible(a) {
+			return false
+		}
+		cannot = append(cannot, a)
+		p.never[a] = true
+		return true
+	})
+	if len(cannot) > 0 {
+		p.tell(Off{cannot, "the kernel sets no uprobe on an instruction with a lock prefix, as atomic operations have: set it on the next line"})
+	}
+	if len(want) == 0 {
+		return nil
 	}
 	offsets, err := fileOffsets(p.proc.PID, want)
 	if err != nil {
@@ -249,14 +283,14 @@ func (p *prober) disarm() {
 }
 
 // hit gives the registers before the instruction of a probe that the thread has
-// hit since the last hit that was dealt with. To be called in a ptrace-stop.
+// hit since the last hit that was dealt with. To be called in a ptrace-stop, by
+// the tracing goroutine: no lock is taken, since arming takes milliseconds.
 func (p *prober) hit() (before [ptRegs]uint64, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.kernel == nil {
+	k := p.loaded.Load()
+	if k == nil {
 		return before, false
 	}
-	r, err := p.kernel.last()
+	r, err := k.last()
 	if err != nil || r.Seq == p.seen {
 		return before, false
 	}
@@ -283,8 +317,4 @@ func (p *prober) unpin() {
 }
 
 // any says whether the thread may hit a probe.
-func (p *prober) any() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.kernel != nil
-}
+func (p *prober) any() bool { return p.loaded.Load() != nil }

@@ -36,7 +36,7 @@ func (t *Thread) atProbe(s stop, before [ptRegs]uint64) (addr uint64, stop bool,
 		if err := setRegs(t.tid, was); err != nil {
 			return 0, false, t.lost(err)
 		}
-	case regs.Rip > was.Rip && regs.Rip <= was.Rip+15:
+	case regs.Rip > was.Rip && regs.Rip <= was.Rip+longestInst:
 		// It has written memory that others may have seen. The thread is shown
 		// in front of it, and stays behind it.
 		t.late = &late{from: was.Rip, at: regs.Rip}
@@ -179,11 +179,13 @@ func set(ops ...x86asm.Op) map[x86asm.Op]bool {
 	return m
 }
 
+// longestInst is the length of the longest instruction in bytes.
+const longestInst = 15
+
 // code reads the instruction at pc, with the probe taken out of it.
 func (t *Thread) code(pc uint64) []byte {
-	const longest = 15
 	if t.proc.Code != nil {
-		return t.proc.Code(pc, longest)
+		return t.proc.Code(pc, longestInst)
 	}
 	return nil
 }

@@ -229,9 +229,10 @@ func Seize(p *Process, tid int, slot Slot, plan Plan) *Thread {
 		bps:     breakpoints{tid: tid},
 		resumed: unix.PTRACE_CONT,
 	}
-	t.probes = prober{proc: p, tid: tid, tell: func(off Off) {
+	t.probes.proc, t.probes.tid = p, tid
+	t.probes.tell = func(off Off) {
 		t.post(func(m *mail) { m.off = append(m.off, off) })
-	}}
+	}
 	go t.trace()
 	return t
 }

@@ -51,6 +51,8 @@ func openWatch(tid int, w Watch) (int, error) {
 		Bp_type: hwBreakpointW,
 		Ext1:    w.Addr,
 		Ext2:    uint64(w.Len),
+
+		Sig_data: perfMark,
 	}
 	if w.Read {
 		attr.Bp_type = hwBreakpointRW

@@ -138,17 +138,7 @@ func (r *request) frozenStack() (lo, hi uint64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	g, ok := regs.GAddr()
-	if !ok {
-		return 0, 0, errors.New("its goroutine is not known")
-	}
-	// The stack's bounds are the first two words of a g, which assembly and cgo rely
-	// on (runtime/runtime2.go: "offset known to runtime/cgo").
-	if lo, err = r.e.mem.Uint64(g); err != nil {
-		return 0, 0, err
-	}
-	hi, err = r.e.mem.Uint64(g + 8)
-	return lo, hi, err
+	return r.stack(regs)
 }
 
 // whyFull says why the request was not frozen when it might not be.

@@ -3,37 +3,18 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
-	"time"
 
+	"github.com/remotedbg/remotedbg/integration/targets/serve"
 	"github.com/remotedbg/remotedbg/middleware"
 )
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
 	flag.Parse()
-	ln, err := net.Listen("tcp", *addr)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "panics:", err)
-		os.Exit(1)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	srv := &http.Server{Handler: routes(), ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { _ = srv.Shutdown(context.Background()) })
-	fmt.Printf("panics listening on %s\n", ln.Addr())
-	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-		fmt.Fprintln(os.Stderr, "panics:", err)
-		os.Exit(1)
-	}
+	serve.Main("panics", *addr, &http.Server{Handler: routes()})
 }
 
 // routes has every kind of panic below each way to recover it.

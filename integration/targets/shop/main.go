@@ -7,10 +7,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -20,6 +18,7 @@ import (
 	"time"
 
 	"github.com/remotedbg/remotedbg/gate"
+	"github.com/remotedbg/remotedbg/integration/targets/serve"
 	"github.com/remotedbg/remotedbg/middleware"
 )
 
@@ -47,33 +46,14 @@ func main() {
 // run serves until ctx is done, then lets the requests in flight finish for at
 // most five seconds.
 func run(ctx context.Context, g *gate.Gate, addr string, gcEvery time.Duration) error {
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
 	srv := &http.Server{
-		Handler:           middleware.New(g)(newMux(g, newService(newStore()))),
-		ReadHeaderTimeout: 10 * time.Second,
-		WriteTimeout:      20 * time.Second, // a frozen request must outlive it
+		Handler:      middleware.New(g)(newMux(g, newService(newStore()))),
+		WriteTimeout: 20 * time.Second, // a frozen request must outlive it
 	}
 	if gcEvery > 0 {
 		go collectGarbage(ctx, gcEvery)
 	}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
-	fmt.Printf("shop listening on %s\n", ln.Addr())
-
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if err := srv.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return nil
+	return serve.Run(ctx, "shop", addr, srv)
 }
 
 // collectGarbage makes the collector run as often as it would in a service that

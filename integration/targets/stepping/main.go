@@ -8,28 +8,16 @@ package main
 import (
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
 
 	"github.com/remotedbg/remotedbg/gate"
+	"github.com/remotedbg/remotedbg/integration/targets/serve"
 	"github.com/remotedbg/remotedbg/middleware"
 )
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
 	flag.Parse()
-	if err := run(*addr); err != nil {
-		fmt.Fprintln(os.Stderr, "stepping:", err)
-		os.Exit(1)
-	}
-}
-
-func run(addr string) error {
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
 	mux := http.NewServeMux()
 	for path, f := range map[string]func() int{
 		"/straight":   straight,
@@ -55,6 +43,5 @@ func run(addr string) error {
 	} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, f()) })
 	}
-	fmt.Printf("stepping listening on %s\n", ln.Addr())
-	return http.Serve(ln, middleware.New(&gate.Gate{})(mux))
+	serve.Main("stepping", *addr, &http.Server{Handler: middleware.New(&gate.Gate{})(mux)})
 }

@@ -4,20 +4,15 @@
 package main
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
-	"time"
 
 	"github.com/remotedbg/remotedbg/gate"
+	"github.com/remotedbg/remotedbg/integration/targets/serve"
 	"github.com/remotedbg/remotedbg/middleware"
 )
 
@@ -34,40 +29,14 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
 	flag.StringVar(&seed, "seed", "vault", "what the secrets are made from")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	if err := run(ctx, *addr); err != nil {
-		fmt.Fprintln(os.Stderr, "vault:", err)
-		os.Exit(1)
-	}
-}
-
-func run(ctx context.Context, addr string) error {
 	g, err := gate.New(gate.Config{})
 	if err != nil {
-		return err
-	}
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
+		fmt.Fprintln(os.Stderr, "vault:", err)
+		os.Exit(1)
 	}
 	v := newVault()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/transfer", v.transfer)
 	mux.HandleFunc("/orders/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	srv := &http.Server{Handler: middleware.New(g)(mux), ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
-	fmt.Printf("vault listening on %s\n", ln.Addr())
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if err := srv.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return nil
+	serve.Main("vault", *addr, &http.Server{Handler: middleware.New(g)(mux)})
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -398,19 +397,8 @@ func rss(t *testing.T, pid int) int64 {
 // frozen request, by way of remotedbg connect; and two clients that stay outside.
 func TestOwnCertificates(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join(builder.Root, "docs", "access.md"))
-	must(t, err)
-	_, script, ok := strings.Cut(string(text), "```sh\n")
-	script, _, _ = strings.Cut(script, "```")
-	if !ok || !strings.Contains(script, "openssl") {
-		t.Fatal("docs/access.md does not say how to make certificates")
-	}
 	dir := t.TempDir()
-	cmd := exec.Command("sh", "-e", "-c", script)
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	ownCertificates(t, dir)
 	in := func(name string) string { return filepath.Join(dir, name) }
 
 	r := newRig(t, harness.Variant{})

@@ -29,11 +29,12 @@ const numKept = 64
 // calls is entered by the agent alone.
 //
 //go:noinline
-func calls() { serveCalls(callsBegin, nil) }
+func calls() { serveCalls(returnDepth(), callsBegin, nil) }
 
 // serveCalls makes calls until the agent wants no more, and again after each
-// that panics. value is what the last one panicked with.
-func serveCalls(why uintptr, value any) {
+// that panics. value is what the last one panicked with; back leads to where
+// calls returns to.
+func serveCalls(back, why uintptr, value any) {
 	// Results, for as long as the agent looks at them: without a reference
 	// from a stack the garbage collector would take them.
 	var kept [numKept]unsafe.Pointer
@@ -41,13 +42,13 @@ func serveCalls(why uintptr, value any) {
 	defer func() {
 		if !over {
 			v := recover()
-			serveCalls(callPanicked, v)
+			serveCalls(back, callPanicked, v)
 			if v == nil {
-				// runtime.Goexit cannot be stopped, and if it ended this
-				// goroutine the runtime would never go on with the request's,
-				// but end the thread. A living agent takes the thread away
-				// before it gets here.
-				select {}
+				// runtime.Goexit cannot be recovered from, and if it ended
+				// this goroutine the runtime would end the thread and never
+				// go on with the request's. A living agent has taken the
+				// thread away before it gets here, in the same way.
+				escape(back)
 			}
 		}
 	}()
@@ -62,6 +63,14 @@ func serveCalls(why uintptr, value any) {
 //
 //go:noescape
 func callFrame(why uintptr, kept *[numKept]unsafe.Pointer, value any)
+
+// returnDepth is where the caller returns to: how far the return address on its
+// stack is from the upper end of that, which stays when the stack is moved.
+func returnDepth() uintptr
+
+// escape returns from the function that has called returnDepth, whatever is
+// under way above it on the stack.
+func escape(back uintptr)
 
 // The reference that keeps calls in the binary; see park.
 func init() { keep(calls) }

@@ -32,3 +32,35 @@ again:
 
 over:
 	RET
+
+// Offsets in runtime.g: of stack.hi, and of _panic, which "is known to liblink"
+// (runtime/runtime2.go).
+#define g_hi    8
+#define g_panic 32
+
+// func returnDepth() uintptr
+//
+// BP is the frame pointer of the wrapper that leads here from the caller's ABI,
+// which points to the caller's.
+TEXT ·returnDepth(SB), NOSPLIT|NOFRAME, $0-8
+	MOVQ (TLS), CX
+	MOVQ g_hi(CX), AX
+	MOVQ 0(BP), BX
+	ADDQ $8, BX
+	SUBQ BX, AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+// func escape(back uintptr)
+//
+// The records of panics that are left behind lie below the stack pointer then;
+// the collector would look for them.
+TEXT ·escape(SB), NOSPLIT|NOFRAME, $0-8
+	MOVQ (TLS), CX
+	MOVQ g_hi(CX), AX
+	SUBQ back+0(FP), AX
+	MOVQ $0, g_panic(CX)
+	MOVQ CX, R14
+	XORPS X15, X15
+	MOVQ AX, SP
+	RET

@@ -5,6 +5,7 @@
 //
 // siginfo_t (include/uapi/asm-generic/siginfo.h): si_code, si_perf_data.
 #define si_code 8
+#define si_pid 16
 #define si_perf_data 24
 // struct ucontext (arch/x86/include/uapi/asm/ucontext.h and sigcontext.h): the
 // saved registers, and the pointer to the saved FPU state.
@@ -86,6 +87,8 @@ ours:
 	JEQ  done
 	CMPL AX, $6   // TRAP_PERF: a breakpoint
 	JEQ  done
+	TESTL AX, AX   // SI_USER
+	JEQ  sent
 	CMPL AX, $0x80 // SI_KERNEL: an INT3
 	JNE  theirs
 
@@ -174,6 +177,17 @@ home:
 untrace:
 	ANDQ $~flagTF, uc_eflags(R10)
 	RET
+
+sent:
+	// As if this process had sent it to itself: so the kernel signals the end of
+	// a single-step over an instruction with a uprobe (arch/x86/kernel/uprobes.c,
+	// send_sig to current). DX is free here, R11 is not across a system call.
+	MOVQ R11, DX
+	MOVQ $39, AX // getpid(2)
+	SYSCALL
+	MOVQ DX, R11
+	CMPL AX, si_pid(R9)
+	JEQ  step
 
 theirs:
 	MOVQ R8, DI

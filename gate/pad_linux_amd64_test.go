@@ -48,6 +48,19 @@ func TestPadTrial(t *testing.T) {
 		if got := trialTarget(20); got != 41 {
 			t.Fatalf("the function went wrong: %d", got)
 		}
+	case strings.HasPrefix(name, "self"):
+		info := struct {
+			signo, errno, code, _ int32
+			pid                   int32
+			_                     [27]int32
+		}{signo: int32(syscall.SIGTRAP), pid: int32(syscall.Getpid())}
+		_, _, errno := syscall.Syscall6(297 /* rt_tgsigqueueinfo */, uintptr(syscall.Getpid()), uintptr(syscall.Gettid()), uintptr(syscall.SIGTRAP), uintptr(unsafe.Pointer(&info)), 0, 0)
+		if errno != 0 {
+			t.Fatal(errno)
+		}
+		for range 1000 {
+			syscall.Getppid()
+		}
 	case strings.HasPrefix(name, "sent"):
 		if err := syscall.Tgkill(syscall.Getpid(), syscall.Gettid(), syscall.SIGTRAP); err != nil {
 			t.Fatal(err)
@@ -72,6 +85,8 @@ func padCases(t *testing.T) {
 		{"int3, pad, slot", false}, // runtime.Breakpoint in a handler: a real trap
 		{"int3", false},            // the same without us
 		{"sent, pad, slot", false}, // kill -TRAP
+		{"self, pad, slot", true},  // a single-step over a uprobe, of an agent that died
+		{"self, pad", false},       // the same on a thread that is none of ours
 	} {
 		out, survived := trial(t, c.name)
 		if survived != c.survives {

@@ -29,7 +29,9 @@ func newSite(t *testing.T, folder string, prepare func(dir string), env []string
 	must(t, err)
 	s := site{dir: filepath.Join(base, folder), binary: filepath.Join(base, "service")}
 	must(t, os.MkdirAll(s.dir, 0o755))
-	must(t, os.CopyFS(filepath.Join(s.dir, "shop"), os.DirFS(filepath.Join(builder.Root, "integration/targets/shop"))))
+	for _, pkg := range []string{"shop", "serve"} {
+		must(t, os.CopyFS(filepath.Join(s.dir, pkg), os.DirFS(filepath.Join(builder.Root, "integration/targets", pkg))))
+	}
 	text, err := os.ReadFile(filepath.Join(builder.Root, "integration/targets/go.mod"))
 	must(t, err)
 	// The gate stays where it is.

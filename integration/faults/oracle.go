@@ -88,8 +88,9 @@ func tail(text string) string {
 
 // textTimeout bounds how long uprobes are left when nothing runs that needs them:
 // 10 ms in which the agent may need them again, and the kernel's time to take them
-// out.
-const textTimeout = 500 * time.Millisecond
+// out. Of an agent that was killed it does so link by link, waiting for a grace
+// period behind each.
+const textTimeout = 2 * time.Second
 
 func textIntact(pid int) error {
 	return harness.Until(textTimeout, "no uprobe is in the service", func() error { return harness.TextIntact(pid) })

@@ -40,7 +40,7 @@ func TestShop(t *testing.T) {
 	expect(t, all["hw-slots"], "ok: 4 of 4")
 	expect(t, all["go-version"], "ok: "+runtime.Version())
 	expect(t, all["optimised"], "ok: the ordinary way")
-	expect(t, all["slots"], "ok: all 8")
+	expect(t, all["slots"], "ok: all 32")
 }
 
 // TestNothingIsTouched runs the checks behind a filter that kills whoever

@@ -55,7 +55,7 @@ func askAgents(ctx context.Context, client *ssh.Client) ([]AgentInfo, error) {
 		if cause := ctx.Err(); cause != nil {
 			err = cause
 		}
-		if text := strings.TrimSpace(printable(wrong.String())); text != "" {
+		if text := strings.TrimSpace(printable(string(wrong.kept))); text != "" {
 			err = fmt.Errorf("%w: %s", err, text)
 		}
 		return nil, &Error{
@@ -63,7 +63,7 @@ func askAgents(ctx context.Context, client *ssh.Client) ([]AgentInfo, error) {
 			Advice: "name its socket, which remotedbg attach has printed: ssh://HOST/PATH",
 		}
 	}
-	return readAgents(said.Bytes())
+	return readAgents(said.kept)
 }
 
 func readAgents(text []byte) ([]AgentInfo, error) {
@@ -88,7 +88,7 @@ func theOne(target string, agents []AgentInfo) (AgentInfo, error) {
 	case 0:
 		return AgentInfo{}, &Error{
 			Err:    fmt.Errorf("remotedbg: find the agent: %s has none that you may use", target),
-			Advice: "run remotedbg attach there first, as the user that you log in as",
+			Advice: "run remotedbg attach there first, as the user that you log in as\nif another user has started it with --allow-user, name the socket that it has printed: " + target + "/PATH",
 		}
 	case 1:
 		return agents[0], nil
@@ -104,10 +104,10 @@ func theOne(target string, agents []AgentInfo) (AgentInfo, error) {
 }
 
 // bounded keeps the first maxAnswer bytes that are written to it.
-type bounded struct{ bytes.Buffer }
+type bounded struct{ kept []byte } // bytes.Buffer has a ReadFrom, which knows no bound
 
 func (b *bounded) Write(p []byte) (int, error) {
-	b.Buffer.Write(p[:min(len(p), maxAnswer-b.Len())])
+	b.kept = append(b.kept, p[:min(len(p), maxAnswer-len(b.kept))]...)
 	return len(p), nil
 }
 

@@ -91,21 +91,28 @@ var certificateAlgorithms = []string{
 	ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01,
 }
 
+// plainAlgorithms are those of hosts whose key is known itself.
+var plainAlgorithms = []string{
+	ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
+	ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256, // SHA-1 is not among them: RFC 8332
+}
+
 // algorithms are those that the host is to be asked for: of the keys that are known.
 // A host has several keys, and one that shows another than the known one would look
-// like somebody in between. Nil, for a host that is not known, are all.
+// like somebody in between. A host that is not known is asked for a key that a line
+// can be made of.
 func (h *hostKeys) algorithms(addr string) []string {
 	var unknown *knownhosts.KeyError
 	// No key is equal to this one, so that the answer names all that are known.
-	if err := h.known(addr, noAddr{}, noKey{}); !errors.As(err, &unknown) {
-		return nil
+	if err := h.known(addr, noAddr{}, noKey{}); !errors.As(err, &unknown) || len(unknown.Want) == 0 {
+		return plainAlgorithms
 	}
 	var list []string
 	for _, one := range unknown.Want {
 		switch kind := one.Key.Type(); {
 		case isAuthority(one):
 			list = append(list, certificateAlgorithms...)
-		case kind == ssh.KeyAlgoRSA: // with SHA-2 only: RFC 8332
+		case kind == ssh.KeyAlgoRSA:
 			list = append(list, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
 		default:
 			list = append(list, kind)

@@ -24,46 +24,56 @@ type ending struct {
 }
 
 // relay passes bytes between ide and agent until one of them ends, and closes both.
-// The error says what was wrong with the agent's side, nil if the IDE ended it or the
-// session was over. When ctx ends, the IDE is told its cause.
-func relay(ctx context.Context, ide, agent net.Conn, kind opening.Kind) error {
+// It calls free once nothing more is passed on: the IDE may still be reading its last
+// message then. The error says what was wrong with the agent's side, nil if the IDE
+// ended it or the session was over. When ctx ends, the IDE is told its cause.
+func relay(ctx context.Context, ide, agent net.Conn, kind opening.Kind, free func()) error {
 	defer ide.Close()
-	defer agent.Close()
 	defer context.AfterFunc(ctx, func() { agent.Close() })()
 
 	up := make(chan ending, 1)
 	down := make(chan ending, 1)
 	passed := &messages{lost: kind != opening.DAP}
 	go func() { up <- pass(agent, ide, nil) }()
-	go func() {
-		end := pass(ide, agent, passed)
-		down <- end
-	}()
+	go func() { down <- pass(ide, agent, passed) }()
 
 	select {
 	case end := <-up:
-		if end.write != nil {
-			// The agent is gone; what it said before is still on its way.
-			agent.Close()
-			return farewell(ctx, ide, passed, <-down, end.write)
+		if end.write == nil {
+			part(ide, agent, down)
+			free()
+			return nil
 		}
-		// The IDE has ended: the agent learns it, and says goodbye.
-		if half, ok := agent.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
-			agent.Close()
-		}
-		select {
-		case <-down:
-		case <-time.After(goodbyeTime):
-			agent.Close()
-			ide.Close()
-			<-down
-		}
-		return nil
+		// The agent is gone; what it said before may still be on its way.
+		agent.Close()
+		why := lastWord(ctx, ide, passed, <-down, end.write)
+		free()
+		linger(ide)
+		return why
 	case end := <-down:
-		err := farewell(ctx, ide, passed, end, nil)
+		agent.Close()
+		why := lastWord(ctx, ide, passed, end, nil)
+		free()
+		linger(ide)
 		ide.Close() // ends up
 		<-up
-		return err
+		return why
+	}
+}
+
+// part ends the agent's side after the IDE has ended its own: the agent learns it,
+// and says goodbye.
+func part(ide, agent net.Conn, down <-chan ending) {
+	defer agent.Close()
+	if half, ok := agent.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		agent.Close()
+	}
+	select {
+	case <-down:
+	case <-time.After(goodbyeTime):
+		agent.Close()
+		ide.Close()
+		<-down
 	}
 }
 
@@ -90,34 +100,25 @@ func pass(dst io.Writer, src io.Reader, seen *messages) ending {
 	}
 }
 
-// farewell ends the IDE's side after the agent's has ended. Nobody else writes to
-// ide any more.
-func farewell(ctx context.Context, ide net.Conn, passed *messages, down ending, failed error) error {
-	if down.write != nil {
-		return nil // the IDE has gone
+// lastWord says why the agent's side has ended, and tells the IDE if it can be told.
+// Nobody else writes to ide any more. failed is what went wrong with a write to the
+// agent.
+func lastWord(ctx context.Context, ide net.Conn, passed *messages, down ending, failed error) error {
+	if down.write != nil || passed.over {
+		return nil // the IDE has gone, or the session was over
 	}
-	var why error
+	why := errAgentGone
 	switch {
 	case ctx.Err() != nil:
 		why = context.Cause(ctx)
-	case passed.over && failed == nil && down.read == nil:
-		// The session was over. That is how it is meant to end.
 	case failed != nil:
 		why = fmt.Errorf("the connection to the agent is lost: %w", failed)
 	case down.read != nil:
 		why = fmt.Errorf("the connection to the agent is lost: %w", down.read)
-	default:
-		why = errAgentGone
 	}
-	if why != nil && passed.between() && !passed.over {
+	if passed.between() {
 		_ = ide.SetWriteDeadline(time.Now().Add(lingerTime))
-		if _, err := ide.Write(lastWords(passed.count, why)); err != nil {
-			return why
-		}
-	}
-	linger(ide)
-	if passed.over {
-		return nil
+		_, _ = ide.Write(lastWords(passed.count, why)) // if it fails, the IDE has gone too
 	}
 	return why
 }

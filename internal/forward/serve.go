@@ -119,9 +119,8 @@ func (s *server) open(ctx context.Context, conn net.Conn) {
 		refuse(whole, kind, errorNoAgent, err)
 		return
 	}
-	defer func() { <-s.session }()
 	s.log(fmt.Sprintf("IDE at %s: connected to %s", from, s.route))
-	if err := relay(ctx, whole, agent, kind); err != nil {
+	if err := relay(ctx, whole, agent, kind, func() { <-s.session }); err != nil {
 		s.log(fmt.Sprintf("IDE at %s: %v", from, err))
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -35,8 +36,15 @@ type sshRoute struct {
 	log    func(string)
 
 	mu     sync.Mutex
-	client *ssh.Client // nil if there is none, or the last one is gone
-	socket string      // given, or found
+	client *host  // nil if there is none, or the last one is gone
+	socket string // given, or found
+}
+
+// host is a login.
+type host struct {
+	*ssh.Client
+	gone chan struct{} // closed when it has ended
+	why  error         // of that; to be read once gone is closed
 }
 
 func (r *sshRoute) String() string {
@@ -66,8 +74,8 @@ func (r *sshRoute) Prepare(ctx context.Context) (string, error) {
 }
 
 // find asks the host for its agents.
-func (r *sshRoute) find(ctx context.Context, client *ssh.Client) (string, error) {
-	agents, err := askAgents(ctx, client)
+func (r *sshRoute) find(ctx context.Context, client *host) (string, error) {
+	agents, err := askAgents(ctx, client.Client)
 	if err != nil {
 		return "", err
 	}
@@ -101,7 +109,7 @@ func (r *sshRoute) Dial(ctx context.Context) (net.Conn, error) {
 
 // channel is a connection to the socket (PROTOCOL of OpenSSH, section 2.4,
 // direct-streamlocal@openssh.com).
-func (r *sshRoute) channel(ctx context.Context, client *ssh.Client) (net.Conn, error) {
+func (r *sshRoute) channel(ctx context.Context, client *host) (net.Conn, error) {
 	r.mu.Lock()
 	path := r.socketPath()
 	r.mu.Unlock()
@@ -117,7 +125,7 @@ func (r *sshRoute) channel(ctx context.Context, client *ssh.Client) (net.Conn, e
 	defer cancel()
 	conn, err := client.DialContext(ctx, "unix", path)
 	if err == nil {
-		return conn, nil
+		return &hosted{Conn: conn, host: client}, nil
 	}
 	advice := "is the host still reachable?"
 	var refused *ssh.OpenChannelError
@@ -152,7 +160,7 @@ func (r *sshRoute) Close() error {
 }
 
 // login returns the connection to the host, a new one if there is none that lives.
-func (r *sshRoute) login(ctx context.Context) (*ssh.Client, error) {
+func (r *sshRoute) login(ctx context.Context) (*host, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.client != nil {
@@ -166,51 +174,96 @@ func (r *sshRoute) login(ctx context.Context) (*ssh.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.client = client
-	gone := make(chan struct{})
+	h := &host{Client: client, gone: make(chan struct{})}
+	r.client = h
+	hung := make(chan struct{})
 	go func() {
-		defer close(gone)
-		_ = client.Wait()
+		err := client.Wait()
+		select {
+		case <-hung:
+			err = errHung
+		default:
+		}
+		h.why = err
+		close(h.gone)
 		r.mu.Lock()
-		if r.client == client {
+		defer r.mu.Unlock()
+		if r.client == h {
 			r.client = nil
 		}
-		r.mu.Unlock()
 	}()
-	go signs(client, gone)
-	return client, nil
+	go h.signs(hung)
+	return h, nil
 }
 
-// signs asks the host for a sign of life until the connection is gone, and cuts it
-// when none comes.
-func signs(client *ssh.Client, gone <-chan struct{}) {
+// errHung ends a login to a host that no longer answers.
+var errHung = fmt.Errorf("the host has given no sign of life for %v", signTimeout)
+
+// signs asks the host for a sign of life until the login has ended, and ends it when
+// none comes; hung is closed then.
+func (h *host) signs(hung chan<- struct{}) {
 	tick := time.NewTicker(signInterval)
 	defer tick.Stop()
 	for {
 		select {
-		case <-gone:
+		case <-h.gone:
 			return
 		case <-tick.C:
 		}
 		answered := make(chan error, 1)
 		go func() {
 			// An unknown request must be answered too: RFC 4254 section 4.
-			_, _, err := client.SendRequest("keepalive@openssh.com", true, nil)
+			_, _, err := h.SendRequest("keepalive@openssh.com", true, nil)
 			answered <- err
 		}()
 		select {
-		case <-gone:
+		case <-h.gone:
 			return
 		case err := <-answered:
 			if err != nil {
-				client.Close()
+				h.Close()
 				return
 			}
 		case <-time.After(signTimeout):
-			client.Close()
+			close(hung)
+			h.Close()
 			return
 		}
 	}
+}
+
+// hosted is a channel of a login.
+type hosted struct {
+	net.Conn
+	host *host
+}
+
+// endTime is how long it takes at most until a login that has ended is known to have:
+// the library ends its channels before.
+const endTime = 200 * time.Millisecond
+
+// Read tells the end of the agent from that of the login, which the library shows as
+// the end of every channel.
+func (c *hosted) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if !errors.Is(err, io.EOF) {
+		return n, err
+	}
+	select {
+	case <-c.host.gone:
+		return n, fmt.Errorf("ssh: %w", c.host.why)
+	case <-time.After(endTime):
+		return n, err
+	}
+}
+
+// CloseWrite sends the end of what is sent: RFC 4254 section 5.3.
+func (c *hosted) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
 }
 
 // login connects to the host and proves who we are.

@@ -90,7 +90,7 @@ func TestSSHHostKeys(t *testing.T) {
 	h := startSSHHost(t, ec, ed)
 	agent := startStandIn(t)
 	host := knownhosts.Normalize(h.addr())
-	authorityLine := "@cert-authority [127.0.0.1]:* " + strings.TrimSpace(string(ssh.MarshalAuthorizedKey(authority.PublicKey())))
+	authorityLine := "@cert-authority " + host + " " + strings.TrimSpace(string(ssh.MarshalAuthorizedKey(authority.PublicKey())))
 	for _, tt := range []struct {
 		name  string
 		known []string
@@ -105,7 +105,7 @@ func TestSSHHostKeys(t *testing.T) {
 		{"another port's", []string{knownhosts.Line([]string{"127.0.0.1"}, ed.PublicKey())}, []string{"not a known host"}},
 		{"another key", []string{"", h.line(other)}, []string{"not the one that is known", "known_hosts:2", "do not go on", "ssh-keygen -R '" + host + "'"}},
 		{"revoked", []string{h.line(ed), "@revoked * " + strings.TrimSpace(string(ssh.MarshalAuthorizedKey(ed.PublicKey())))}, []string{"revoked", "do not go on"}},
-		{"an authority that has not signed", []string{authorityLine}, []string{"127.0.0.1"}},
+		{"an authority that has not signed", []string{authorityLine}, []string{"no common algorithm"}},
 		{"a line that is none", []string{"127.0.0.1 ssh-ed25519 %%%"}, []string{"known_hosts", "correct or remove that line"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -163,7 +163,7 @@ func TestSSHAuthority(t *testing.T) {
 		}
 		h := startSSHHost(t, key, signer)
 		agent := startStandIn(t)
-		h.knows("@cert-authority [127.0.0.1]:* " + strings.TrimSpace(string(ssh.MarshalAuthorizedKey(authority.PublicKey()))))
+		h.knows("@cert-authority " + knownhosts.Normalize(h.addr()) + " " + strings.TrimSpace(string(ssh.MarshalAuthorizedKey(authority.PublicKey()))))
 		conn, err := route(t, h.target(agent.path), Options{}).Dial(t.Context())
 		if good && err != nil {
 			t.Errorf("for its own name: %v", err)

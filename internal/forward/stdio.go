@@ -23,7 +23,7 @@ func Stdio(ctx context.Context, in io.Reader, out io.Writer, route Route, log fu
 		return err
 	}
 	log(fmt.Sprintf("connected to %s", route))
-	err = relay(ctx, ide, agent, opening.DAP)
+	err = relay(ctx, ide, agent, opening.DAP, func() {})
 	if ctx.Err() != nil {
 		return nil
 	}

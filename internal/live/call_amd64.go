@@ -150,6 +150,12 @@ func (t *Thread) makeCall(c Call) (*Called, error) {
 	}
 	done := &Called{}
 	for i := range c.Steps {
+		if t.peek().release {
+			// Its signal may have been taken on the way here. One that is
+			// sent from now on is seen by awaitReturn.
+			done.Err = errRelease
+			break
+		}
 		s := &c.Steps[i]
 		if at, err = t.runStep(s, at, done); err != nil {
 			return nil, err

@@ -245,6 +245,14 @@ func TestKilledInACall(t *testing.T) {
 			t.Errorf("another request: %d, %v", status, err)
 		}
 		re.ok(t)
+		// Its slot is left to the next agent, or until somebody disarms and a
+		// request comes.
+		if err := s.board.Disarm(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := get(others, s.url+"/other"); err != nil {
+			t.Fatal(err)
+		}
 		if t.Failed() {
 			t.Fatalf("trial %d, killed after %v of calls", i, pause)
 		}

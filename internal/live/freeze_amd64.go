@@ -269,7 +269,9 @@ func (t *Thread) hold() (release bool, err error) {
 			if err != nil {
 				return false, err
 			}
-			t.report(Event{Called: done})
+			if !errors.Is(done.Err, errRelease) {
+				t.report(Event{Called: done})
+			}
 			continue
 		}
 		s, err := t.wait()

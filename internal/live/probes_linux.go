@@ -26,6 +26,9 @@ const (
 	DefaultProbeHits = 5000
 )
 
+// allProbes is how many times as many hits as of one probe there may be of all.
+const allProbes = 4
+
 const (
 	// probeLook is how often the limits are looked at.
 	probeLook = 20 * time.Millisecond
@@ -56,6 +59,7 @@ type prober struct {
 	kernel  *uprobe
 	err     error     // why there is none
 	link    link.Link // nil: none is armed
+	fading  []uint64  // removed, and perhaps still there
 	pinned  bool      // the probes may not be changed just now
 	late    *[]uint64 // what to arm when they may; nil: as it is
 	armed   []uint64
@@ -81,6 +85,7 @@ func (p *prober) run(addrs []uint64) {
 	if p.kernel == nil {
 		return
 	}
+	p.settle()
 	if r, err := p.kernel.last(); err == nil {
 		p.seen = r.Seq
 	}
@@ -165,14 +170,20 @@ func (p *prober) enforce() {
 	if err != nil {
 		return
 	}
+	hits := func(a uint64) uint64 { c := p.cookies[a]; return counts[c] - p.counted[c] }
+	var total, ofHot uint64
+	for _, a := range p.armed {
+		total += hits(a)
+	}
 	var hot []uint64
 	for _, a := range p.armed {
-		if c := p.cookies[a]; counts[c]-p.counted[c] > limits.Hits {
-			hot = append(hot, a)
+		// Many that are each within their limit are too much together.
+		if n := hits(a); n > limits.Hits || total > allProbes*limits.Hits && n >= total/uint64(len(p.armed)) {
+			hot, ofHot = append(hot, a), ofHot+n
 		}
 	}
 	if len(hot) > 0 {
-		p.drop(hot, fmt.Sprintf("other requests ran over them more than %d times", limits.Hits))
+		p.drop(hot, fmt.Sprintf("other requests ran over it %d times in %v", ofHot, time.Since(p.since).Round(time.Millisecond)))
 	}
 }
 
@@ -200,16 +211,44 @@ func (p *prober) arm(addrs []uint64) {
 	if slices.Equal(want, p.armed) {
 		return
 	}
-	old := p.link
+	old, was := p.link, p.armed
 	p.link, p.armed = nil, nil
 	if len(want) > 0 {
 		if err := p.attach(want); err != nil {
 			p.tell(Off{want, err.Error()})
 		}
 	}
-	if old != nil {
-		go old.Close() // see uprobe: it is quick, but for the wait behind it
+	p.retire(old, was)
+}
+
+// retire removes the probes of a link.
+func (p *prober) retire(l link.Link, addrs []uint64) {
+	if l != nil {
+		p.fading = append(p.fading, addrs...)
+		go l.Close() // see uprobe: the probes go soon, the wait behind that is long
 	}
+}
+
+// settle waits until probes that were removed are gone: an instruction that still
+// has one must not be single-stepped, see stepProbe. The thread holds no P.
+func (p *prober) settle() {
+	const soon, late = 100 * time.Microsecond, time.Second
+	for deadline := time.Now().Add(late); time.Now().Before(deadline); time.Sleep(soon) {
+		p.fading = slices.DeleteFunc(p.fading, func(a uint64) bool { return slices.Contains(p.armed, a) || p.gone(a) })
+		if len(p.fading) == 0 {
+			return
+		}
+	}
+}
+
+// gone says whether no uprobe is in the text at addr.
+func (p *prober) gone(addr uint64) bool {
+	const int3 = 0xcc
+	var have [1]byte
+	if _, err := p.proc.Mem.ReadMemory(have[:], addr); err != nil {
+		return true // along with the process
+	}
+	return have[0] != int3
 }
 
 // possible says whether the kernel can put a uprobe on the instruction at addr
@@ -276,10 +315,8 @@ func (p *prober) attach(want []uint64) error {
 }
 
 func (p *prober) disarm() {
-	if p.link != nil {
-		go p.link.Close()
-		p.link, p.armed = nil, nil
-	}
+	p.retire(p.link, p.armed)
+	p.link, p.armed = nil, nil
 }
 
 // hit gives the registers before the instruction of a probe that the thread has

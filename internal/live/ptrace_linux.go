@@ -65,6 +65,7 @@ type siginfo struct {
 
 // si_code values, include/uapi/asm-generic/siginfo.h.
 const (
+	siUser    = 0
 	siKernel  = 0x80
 	trapBrkpt = 1
 	trapTrace = 2

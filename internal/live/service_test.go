@@ -267,7 +267,7 @@ func (r *trapped) next(t *testing.T) live.Event {
 			t.Fatal("no more events")
 		}
 		n := 0
-		for _, set := range []bool{ev.Frozen != nil, ev.Passed != nil, ev.Gone != nil} {
+		for _, set := range []bool{ev.Frozen != nil, ev.Called != nil, ev.Passed != nil, ev.Gone != nil} {
 			if set {
 				n++
 			}

@@ -72,7 +72,7 @@ func (t *Thread) stepOver() (fault bool, err error) {
 			return false, err
 		}
 		switch {
-		case s.stepped():
+		case s.stepped(), s.steppedProbe():
 			_, err := t.noteHits()
 			return false, err
 		case s.fault():

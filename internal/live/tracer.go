@@ -218,6 +218,11 @@ func (s stop) stepped() bool {
 	return s.sig == unix.SIGTRAP && (s.info.code == trapTrace || s.info.code == trapBrkpt)
 }
 
+// steppedProbe: the kernel's own signal behind an instruction that was stepped and
+// has a uprobe after all, another request's or one that is just being removed. It
+// must not reach the service. See stepProbe.
+func (s stop) steppedProbe() bool { return s.sig == unix.SIGTRAP && s.info.code == siUser }
+
 func (s stop) int3() bool { return s.sig == unix.SIGTRAP && s.info.code == siKernel }
 
 // fault says whether the stop is for a signal raised by the instruction itself,

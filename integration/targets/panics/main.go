@@ -74,8 +74,8 @@ func apart(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		done := make(chan struct{})
 		go func() {
-			defer close(done)
 			next.ServeHTTP(w, r)
+			close(done) // not deferred: nothing may answer before the process ends
 		}()
 		<-done
 	})

@@ -337,7 +337,7 @@ func checkVSCodeValues(t *testing.T, saw vscodeSaw) {
 	if want := []string{"7", `"Edsger"`, "24", `"leave at the door"`, "hideSystemGoroutines\ttrue\n"}; !slices.Equal(saw.Evaluated, want) {
 		t.Errorf("the expressions are %q, want %q", saw.Evaluated, want)
 	}
-	for i, why := range []string{"nosuchthing", "function calls are refused"} {
+	for i, why := range []string{"nosuchthing", "needs the role mutate"} {
 		if i >= len(saw.Refused) || !strings.Contains(saw.Refused[i], why) {
 			t.Errorf("the refusals are %q, want %q in the one at %d", saw.Refused, why, i)
 		}

@@ -113,6 +113,11 @@ func lastWord(ctx context.Context, ide net.Conn, passed *messages, down ending, 
 		why = context.Cause(ctx)
 	case failed != nil:
 		why = fmt.Errorf("the connection to the agent is lost: %w", failed)
+	case isAlert(down.read):
+		why = &Error{
+			Err:    fmt.Errorf("the agent does not let us in: %w", down.read),
+			Advice: "is this the certificate that it accepts? the agent's log says why it does not",
+		}
 	case down.read != nil:
 		why = fmt.Errorf("the connection to the agent is lost: %w", down.read)
 	}
@@ -121,4 +126,11 @@ func lastWord(ctx context.Context, ide net.Conn, passed *messages, down ending, 
 		_, _ = ide.Write(lastWords(passed.count, why)) // if it fails, the IDE has gone too
 	}
 	return why
+}
+
+// isAlert says whether err is a TLS alert of the other end (crypto/tls reports it so):
+// in TLS 1.3 a client learns only after its handshake what became of its certificate.
+func isAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
 }

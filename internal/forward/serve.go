@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -121,7 +122,7 @@ func (s *server) open(ctx context.Context, conn net.Conn) {
 	}
 	s.log(fmt.Sprintf("IDE at %s: connected to %s", from, s.route))
 	if err := relay(ctx, whole, agent, kind, func() { <-s.session }); err != nil {
-		s.log(fmt.Sprintf("IDE at %s: %v", from, err))
+		s.log(fmt.Sprintf("IDE at %s: %s", from, strings.TrimPrefix(sentence(err), "remotedbg: ")))
 		return
 	}
 	s.log(fmt.Sprintf("IDE at %s: disconnected", from))

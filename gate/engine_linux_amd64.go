@@ -222,6 +222,7 @@ func release(s *slot, gen uint32) {
 		return
 	}
 	wakeTracer(int(atomic.LoadInt32(&s.tid)))
+	forgetBirth(s)
 	deadline := monotonic() + releaseTimeout
 	for {
 		freed := atomic.LoadUint32(&s.freed)

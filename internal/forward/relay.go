@@ -44,9 +44,7 @@ func relay(ctx context.Context, ide, agent net.Conn, kind opening.Kind, free fun
 			free()
 			return nil
 		}
-		// The agent is gone; what it said before may still be on its way.
-		agent.Close()
-		why := lastWord(ctx, ide, passed, <-down, end.write)
+		why := lastWord(ctx, ide, passed, rest(agent, down), end.write)
 		free()
 		linger(ide)
 		return why
@@ -58,6 +56,21 @@ func relay(ctx context.Context, ide, agent net.Conn, kind opening.Kind, free fun
 		ide.Close() // ends up
 		<-up
 		return why
+	}
+}
+
+// rest ends the agent's side after the agent was gone for a write. What it said
+// before, such as why, may still be on its way.
+func rest(agent net.Conn, down <-chan ending) ending {
+	defer agent.Close()
+	select {
+	case end := <-down:
+		return end
+	case <-time.After(lingerTime):
+		agent.Close()
+		end := <-down
+		end.read = nil // that was us
+		return end
 	}
 }
 
@@ -111,8 +124,6 @@ func lastWord(ctx context.Context, ide net.Conn, passed *messages, down ending, 
 	switch {
 	case ctx.Err() != nil:
 		why = context.Cause(ctx)
-	case failed != nil:
-		why = fmt.Errorf("the connection to the agent is lost: %w", failed)
 	case isAlert(down.read):
 		why = &Error{
 			Err:    fmt.Errorf("the agent does not let us in: %w", down.read),
@@ -120,6 +131,8 @@ func lastWord(ctx context.Context, ide net.Conn, passed *messages, down ending, 
 		}
 	case down.read != nil:
 		why = fmt.Errorf("the connection to the agent is lost: %w", down.read)
+	case failed != nil:
+		why = fmt.Errorf("the connection to the agent is lost: %w", failed)
 	}
 	if passed.between() {
 		_ = ide.SetWriteDeadline(time.Now().Add(lingerTime))

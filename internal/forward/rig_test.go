@@ -248,8 +248,8 @@ func (p *port) dial() net.Conn {
 	return conn
 }
 
-// rest is everything that still comes on conn. A reset is an end too.
-func rest(conn net.Conn) string {
+// remainder is everything that still comes on conn. A reset is an end too.
+func remainder(conn net.Conn) string {
 	var got bytes.Buffer
 	_, err := io.Copy(&got, conn)
 	var timeout net.Error

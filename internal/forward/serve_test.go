@@ -154,7 +154,7 @@ func TestServeAgentDies(t *testing.T) {
 	}
 	text, _ := frame(map[string]any{"seq": 2, "type": "request", "command": "threads"})
 	half.Write(text)
-	if got := rest(half); got != "Content-Length: 100\r\n\r\n{" {
+	if got := remainder(half); got != "Content-Length: 100\r\n\r\n{" {
 		t.Errorf("after half a message the IDE gets %q", got)
 	}
 }
@@ -232,7 +232,7 @@ func TestServeStops(t *testing.T) {
 	if out, ok := events[0].(*dap.OutputEvent); !ok || !strings.Contains(out.Body.Output, "remotedbg connect was stopped") {
 		t.Errorf("the IDE is told %+v", events[0])
 	}
-	if got := rest(silent); got != "" {
+	if got := remainder(silent); got != "" {
 		t.Errorf("a silent connection gets %q", got)
 	}
 }
@@ -255,7 +255,7 @@ func TestServeStrangers(t *testing.T) {
 	} {
 		conn := p.dial()
 		io.WriteString(conn, bytes)
-		if got := rest(conn); got != "" {
+		if got := remainder(conn); got != "" {
 			t.Errorf("%s: it is told %q", name, got)
 		}
 	}

@@ -3,7 +3,6 @@
 package live
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 )
@@ -12,13 +11,14 @@ import (
 // starts. The zero Births takes none.
 //
 // A go statement is a call of runtime.newproc with the function to start. Where
-// one is reached that Follow wants, the thread is put back in front of the call
-// and makes another one first, of gate.adopt, by the debug-call protocol; what
-// that returns is started instead. The goroutine then comes to the gate by itself
+// one is reached that Follow wants, the thread makes another call first, of
+// gate.adopt, by the debug-call protocol; what that returns is started instead.
+// For the time of the call it stands at gate.again, which goes on to newproc. The goroutine then comes to the gate by itself
 // and offers its own thread, like a request. No other thread is concerned.
 type Births struct {
 	NewProc uint64 // entry of runtime.newproc
 	Adopt   uint64 // entry of gate.adopt
+	Again   uint64 // entry of gate.again, which jumps to where R13 says
 	// Follow says whether the go statement that returns to ret is one whose
 	// goroutine belongs to the request. Safe to call from any goroutine.
 	Follow func(ret uint64) bool
@@ -27,60 +27,41 @@ type Births struct {
 }
 
 // adopt is called in a ptrace-stop at the entry of runtime.newproc. If the
-// goroutine is to be followed the thread is in front of the call afterwards, with
-// another function to start and no breakpoint armed; otherwise nothing was done.
+// goroutine is to be followed the thread stands there with another function to
+// start afterwards, with no breakpoint armed; otherwise nothing was done.
 func (t *Thread) adopt(regs Regs) (bool, error) {
 	b := &t.proc.Births
 	if regs.Rax == t.adopted {
-		// It was in front of the call; perhaps not for the first time, if a
-		// signal took the resume flag. No other function can be at that address:
-		// gate.adopt keeps it.
+		// It was here, if a signal took the resume flag. No other function can be
+		// at that address: gate.adopt keeps it.
 		return false, nil
 	}
-	call, err := t.callOf(b.NewProc, regs)
-	if err != nil || call == 0 || !b.Follow(call+callLength) {
+	ret, err := t.proc.Mem.Uint64(regs.Rsp)
+	if err != nil || !b.Follow(ret) {
 		return false, err
 	}
-	before := regs
-	before.Rsp += 8
-	jump(&before, call)
+	// Should we die, the thread comes back to gate.again with these registers, and
+	// starts what it was to start. R13 is nobody's at the entry of a function
+	// (cmd/compile/abi-internal.md).
+	at := regs
+	at.R13 = b.NewProc
+	jump(&at, b.Again)
 	t.bps.clear() // the runtime's own code must not stop while it makes the call
-	if err := setRegs(t.tid, before); err != nil {
+	if err := setRegs(t.tid, at); err != nil {
 		return false, t.lost(err)
 	}
-	child, err := t.callAdopt(before, regs.Rax)
+	child, err := t.callAdopt(at, regs.Rax)
 	if err != nil {
 		return false, err
 	}
-	// Either way the thread is in front of the call; and comes back here.
 	now, err := getRegs(t.tid)
 	if err != nil {
 		return false, t.lost(err)
 	}
 	now.Rax = child
+	jump(&now, b.NewProc)
 	t.adopted = child
 	return true, t.lost(setRegs(t.tid, now))
-}
-
-// callLength is that of a direct call: E8 and the distance (Intel SDM vol. 2).
-const callLength = 5
-
-// callOf finds the instruction that called fn, whose entry the thread stands at:
-// 0 if it is no direct call.
-func (t *Thread) callOf(fn uint64, regs Regs) (uint64, error) {
-	ret, err := t.proc.Mem.Uint64(regs.Rsp)
-	if err != nil {
-		return 0, err
-	}
-	var code [callLength]byte
-	if _, err := t.proc.Mem.ReadMemory(code[:], ret-callLength); err != nil {
-		return 0, nil
-	}
-	distance := int64(int32(binary.LittleEndian.Uint32(code[1:])))
-	if code[0] != 0xE8 || ret+uint64(distance) != fn {
-		return 0, nil
-	}
-	return ret - callLength, nil
 }
 
 // callAdopt has the thread, in a ptrace-stop in user code with registers regs,
@@ -132,5 +113,5 @@ func (t *Thread) birth(regs Regs, rearm func()) (pause bool, err error) {
 	if _, pause, err = t.readMail(rearm); pause || err != nil {
 		return pause, err
 	}
-	return false, t.cont(0)
+	return false, t.contPast()
 }

@@ -38,10 +38,11 @@ func (t *Thread) advanceWithin() (Cause, uint64, error) {
 			return CauseWatch, callee.regs.Rip, nil
 		}
 		if callee.ret != 0 && callee.regs.Rip == t.proc.Births.NewProc {
-			if again, err := t.adopt(callee.regs); err != nil {
+			if _, err := t.adopt(callee.regs); err != nil {
 				return 0, 0, err
-			} else if again {
-				continue
+			}
+			if callee.regs, err = getRegs(t.tid); err != nil { // its stack may have moved
+				return 0, 0, t.lost(err)
 			}
 		}
 		recursion := callee.ret != 0 && callee.regs.Rip == t.plan.Within[0]

@@ -59,6 +59,7 @@ type Engine struct {
 	requests map[RequestID]*request
 	kin      kin
 	born     chan struct{} // a request has started a goroutine, which will be offered
+	full     atomic.Bool   // every slot of the gate was taken at the last look
 	lastID   RequestID
 	attached int           // sessions so far
 	stopped  time.Duration // of the threads of requests that are gone, in ptrace-stops

@@ -58,13 +58,22 @@ func (k kin) add(s board.Slot, ses *Session, info Request) {
 	k[slotUse{s.Index, s.Gen}] = relative{session: ses, info: info}
 }
 
-// forgetOldest makes room: half of them go.
+// forgetOldest makes room: half of them go, those that are over first. One that
+// runs for long may have started more than all the others.
 func (k kin) forgetOldest() {
 	uses := make([]slotUse, 0, len(k))
 	for u := range k {
 		uses = append(uses, u)
 	}
-	slices.SortFunc(uses, func(a, b slotUse) int { return cmp.Compare(k[a].info.ID, k[b].info.ID) })
+	running := func(u slotUse) int {
+		if k[u].over == 0 {
+			return 1
+		}
+		return 0
+	}
+	slices.SortFunc(uses, func(a, b slotUse) int {
+		return cmp.Or(running(a)-running(b), cmp.Compare(k[a].info.ID, k[b].info.ID))
+	})
 	for _, u := range uses[:len(uses)/2] {
 		delete(k, u)
 	}
@@ -124,13 +133,17 @@ func (r *request) mayFreeze() bool {
 // births is how live takes along the goroutines that requests start; the zero
 // Births if it cannot: the gate is older, or nobody wants it.
 func (e *Engine) births() live.Births {
-	newproc, adopt := e.bi.LookupFunc()["runtime.newproc"], e.bi.LookupFunc()[gateAdopt]
-	if e.cfg.NoFollow || e.img.Trap.Start == 0 || len(newproc) == 0 || len(adopt) == 0 {
+	funcs := e.bi.LookupFunc()
+	newproc, adopt, again := funcs["runtime.newproc"], funcs[gateAdopt], funcs[gateAgain]
+	if e.cfg.NoFollow || e.img.Trap.Start == 0 || len(newproc) == 0 || len(adopt) == 0 || len(again) == 0 {
 		return live.Births{}
 	}
 	return live.Births{
-		NewProc: newproc[0].Entry, Adopt: adopt[0].Entry,
+		NewProc: newproc[0].Entry, Adopt: adopt[0].Entry, Again: again[0].Entry,
 		Follow: func(ret uint64) bool {
+			if e.full.Load() {
+				return false // it would run untouched, and adopting it takes time
+			}
 			return e.text.user(ret-1) || slices.ContainsFunc(starters, func(s string) bool { return strings.HasSuffix(e.text.name(ret-1), s) })
 		},
 		Born: func() {
@@ -142,7 +155,11 @@ func (e *Engine) births() live.Births {
 	}
 }
 
-const gateAdopt = "github.com/remotedbg/remotedbg/gate.adopt"
+// Functions of the gate, see gate/adopt_linux_amd64.go.
+const (
+	gateAdopt = "github.com/remotedbg/remotedbg/gate.adopt"
+	gateAgain = "github.com/remotedbg/remotedbg/gate.again"
+)
 
 // starters are functions of libraries whose goroutines run what their callers
 // give them; as suffixes, since they may be vendored. What other libraries start

@@ -95,9 +95,12 @@ func (w *watcher) look() (why string) {
 	if w.slots, err = e.board.ReadSlots(w.slots, &w.scratch); err != nil {
 		return e.unreachable(err)
 	}
+	full := true
 	for i, s := range w.slots {
 		e.serve(&w.offers[i], s)
+		full = full && s.State != board.StateFree
 	}
+	e.full.Store(full)
 	now := board.Now()
 	if now >= e.end {
 		return fmt.Sprintf("expired after %v", e.cfg.For)

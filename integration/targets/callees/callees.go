@@ -10,6 +10,8 @@ import (
 	"time"
 )
 
+//lint:file-ignore SA4017,U1000 a debugger calls and reads what is here
+
 // Order is a type with methods on values and on pointers.
 type Order struct {
 	ID       int

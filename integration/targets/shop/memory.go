@@ -15,6 +15,8 @@ type account struct {
 	History []int64
 }
 
+//lint:file-ignore U1000 what is only written here is watched by a debugger
+
 // payments is a package variable that every request writes.
 var payments int64
 
@@ -26,12 +28,12 @@ func accountPage(w http.ResponseWriter, r *http.Request) {
 	var local int64
 	acc := &account{Owner: r.URL.Query().Get("owner"), Balance: 100, Notes: map[string]int{"a": 1}, History: make([]int64, 4)}
 	kept = acc
-	local += int64(len(acc.Owner)) //bp:account-open
-	bump(&local)                   //bp:account-local
-	deposit(acc, 20)               //bp:account-deposit
-	deposit(acc, 0)                //bp:account-same
-	payments++                     //bp:account-payments
-	for i := range 200_000 {       //bp:account-loop
+	local += owed(acc)       //bp:account-open
+	bump(&local)             //bp:account-local
+	deposit(acc, 20)         //bp:account-deposit
+	deposit(acc, 0)          //bp:account-same
+	payments++               //bp:account-payments
+	for i := range 200_000 { //bp:account-loop
 		acc.History[i&3] += int64(i) //bp:account-history
 	}
 	copy(acc.Code[:], code(r)) //bp:account-code
@@ -56,3 +58,6 @@ func settled(int64) {}
 
 //go:noinline
 func code(r *http.Request) string { return "code-" + strconv.Itoa(len(r.URL.Path)) + "---" }
+
+//go:noinline
+func owed(acc *account) int64 { return int64(len(acc.Owner)) }

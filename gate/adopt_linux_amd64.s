@@ -1,0 +1,5 @@
+#include "textflag.h"
+
+// func again()
+TEXT ·again(SB), NOSPLIT|NOFRAME, $0-0
+	JMP R13

@@ -73,7 +73,7 @@ func TestCallInConsole(t *testing.T) {
 		t.Errorf("a conversion: %q, %v", got.Result, err)
 	}
 	for cause, id := range map[error]int{session.ErrCalling: 1202, errors.New("add takes 2 arguments"): 1401} {
-		b.fake.fail["Call"] = cause
+		b.fake.fail["Call "] = cause
 		if _, err := b.Evaluate("inner(1)", frame, "repl"); failure(t, err).ID != id {
 			t.Errorf("%v: %v, want id %d", cause, err, id)
 		}

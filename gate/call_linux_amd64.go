@@ -26,14 +26,13 @@ const (
 // numKept is how many pointers the agent can have kept alive.
 const numKept = 64
 
-// calls is entered by the agent alone.
-//
-//go:noinline
-func calls() { serveCalls(returnDepth(), callsBegin, nil) }
+// calls is entered by the agent alone. It calls serveCalls(back, callsBegin, nil).
+func calls()
 
 // serveCalls makes calls until the agent wants no more, and again after each
 // that panics. value is what the last one panicked with; back leads to where
-// calls returns to.
+// calls returns to: how far the return address on its stack is from the upper
+// end of that, which stays when the stack is moved.
 func serveCalls(back, why uintptr, value any) {
 	// Results, for as long as the agent looks at them: without a reference
 	// from a stack the garbage collector would take them.
@@ -64,12 +63,7 @@ func serveCalls(back, why uintptr, value any) {
 //go:noescape
 func callFrame(why uintptr, kept *[numKept]unsafe.Pointer, value any)
 
-// returnDepth is where the caller returns to: how far the return address on its
-// stack is from the upper end of that, which stays when the stack is moved.
-func returnDepth() uintptr
-
-// escape returns from the function that has called returnDepth, whatever is
-// under way above it on the stack.
+// escape returns from calls, whatever is under way above it on the stack.
 func escape(back uintptr)
 
 // The reference that keeps calls in the binary; see park.

@@ -38,17 +38,19 @@ over:
 #define g_hi    8
 #define g_panic 32
 
-// func returnDepth() uintptr
-//
-// BP is the frame pointer of the wrapper that leads here from the caller's ABI,
-// which points to the caller's.
-TEXT ·returnDepth(SB), NOSPLIT|NOFRAME, $0-8
+// func calls()
+TEXT ·calls(SB), 0, $40-0
+	NO_LOCAL_POINTERS
 	MOVQ (TLS), CX
 	MOVQ g_hi(CX), AX
-	MOVQ 0(BP), BX
-	ADDQ $8, BX
+	MOVQ SP, BX
+	ADDQ $48, BX // the frame and the saved BP: the return address
 	SUBQ BX, AX
-	MOVQ AX, ret+0(FP)
+	MOVQ AX, 0(SP)
+	MOVQ $const_callsBegin, 8(SP)
+	MOVQ $0, 16(SP)
+	MOVQ $0, 24(SP)
+	CALL ·serveCalls(SB)
 	RET
 
 // func escape(back uintptr)

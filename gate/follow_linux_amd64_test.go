@@ -173,3 +173,20 @@ func waitAllFree(t *testing.T) {
 		runtime.Gosched()
 	}
 }
+
+// TestAdoptedIsForgotten: what the last goroutine of a request has captured, which
+// may be large, does not outlive the request.
+func TestAdoptedIsForgotten(t *testing.T) {
+	gatetest.Arm(t, testNet)
+	trapped(t, func(ticket Ticket) {
+		adopt(func() {})
+		if births[slotIndex(ticket.slot)].Load() == nil {
+			t.Error("nothing keeps the function that is about to be started")
+		}
+	})
+	for i := range births {
+		if births[i].Load() != nil {
+			t.Errorf("slot %d: still kept", i)
+		}
+	}
+}

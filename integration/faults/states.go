@@ -24,6 +24,7 @@ const (
 	nexting   state = "continuous next"
 	steppingI state = "continuous stepIn"
 	steppingO state = "continuous stepOut"
+	calling   state = "continuous function calls"
 	attaching state = "during attach"
 	detaching state = "during detach"
 )
@@ -74,6 +75,8 @@ func (t *trial) bring(a *harness.Agent, s state) (*daptest.Client, error) {
 		err = t.fanOut(c)
 	case frozen:
 		_, err = t.freeze(c)
+	case calling:
+		err = t.keepCalling(c)
 	default:
 		err = t.keepStepping(c, s)
 	}

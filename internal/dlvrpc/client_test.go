@@ -199,7 +199,24 @@ func refusedRows(c *rpc2.RPCClient) []row {
 		{"FollowExec", "refused", func() (any, error) { return nil, c.FollowExec(true, "") }},
 		{"SetDebugInfoDirectories", "refused", func() (any, error) { return nil, c.SetDebugInfoDirectories([]string{"/"}) }},
 		{"DownloadLibraryDebugInfo", "refused", func() (any, error) { return nil, c.DownloadLibraryDebugInfo(0) }},
-		{"Call", "refused", func() (any, error) { return c.Call(-1, "main.fail()", false) }},
+		{"Call", "", func() (any, error) {
+			st, err := c.Call(-1, "fmt.Sprint(order.ID, order.Customer.Name)", false)
+			if err != nil {
+				return nil, err
+			}
+			values := st.CurrentThread.ReturnValues
+			if !st.CurrentThread.CallReturn || len(values) != 1 || !strings.Contains(values[0].Value, "7") {
+				return nil, fmt.Errorf("it returned %+v", values)
+			}
+			if st, err = c.Call(-1, `strings.Repeat("x", -1)`, false); err != nil {
+				return nil, err
+			}
+			panics := st.CurrentThread.ReturnValues
+			if len(panics) != 1 || panics[0].Name != "~panic" {
+				return nil, fmt.Errorf("it panicked with %+v", panics)
+			}
+			return values[0].Value, nil
+		}},
 		{"Rewind", "refused", func() (any, error) { st := <-c.Rewind(); return st, st.Err }},
 		{"ReverseNext", "refused", func() (any, error) { return c.ReverseNext() }},
 		{"ReverseStep", "refused", func() (any, error) { return c.ReverseStep() }},

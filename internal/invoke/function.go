@@ -64,9 +64,15 @@ func (env *Env) signatureOf(fn *proc.Function, recv godwarf.Type) (*signature, e
 		return nil, fmt.Errorf("%s: %w", fn.Name, err)
 	}
 	sig := &signature{fn: fn}
+	seen := map[string]bool{"_": false}
 	for _, v := range vars {
 		switch {
-		case v.DwarfType == nil:
+		case v.DwarfType == nil, seen[v.Name]: // results of functions that defer are there twice
+			continue
+		case v.Name != "_":
+			seen[v.Name] = true
+		}
+		switch {
 		case v.Flags&proc.VariableReturnArgument != 0:
 			sig.results = append(sig.results, v.DwarfType)
 		case v.Flags&proc.VariableArgument != 0:

@@ -26,11 +26,19 @@ type Births struct {
 	Born func()
 }
 
+// maxBirths is how many goroutines of one goroutine are taken along. Each costs its
+// starter about a millisecond, and a loop that starts 10,000 is not debugged one by
+// one.
+const maxBirths = 500
+
 // adopt is called in a ptrace-stop at the entry of runtime.newproc. If the
 // goroutine is to be followed the thread stands there with another function to
 // start afterwards, with no breakpoint armed; otherwise nothing was done.
 func (t *Thread) adopt(regs Regs) (bool, error) {
 	b := &t.proc.Births
+	if t.births >= maxBirths {
+		return false, nil // not armed any more from the next time on
+	}
 	if regs.Rax == t.adopted {
 		// It was here, if a signal took the resume flag. No other function can be
 		// at that address: gate.adopt keeps it.
@@ -61,6 +69,7 @@ func (t *Thread) adopt(regs Regs) (bool, error) {
 	now.Rax = child
 	jump(&now, b.NewProc)
 	t.adopted = child
+	t.births++
 	return true, t.lost(setRegs(t.tid, now))
 }
 
@@ -106,6 +115,9 @@ func (t *Thread) birth(regs Regs, rearm func()) (pause bool, err error) {
 		return false, err
 	}
 	if !again {
+		if t.births >= maxBirths {
+			rearm() // without newproc
+		}
 		return false, t.contPast()
 	}
 	rearm()

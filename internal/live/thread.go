@@ -201,6 +201,7 @@ type Thread struct {
 	unarmed    map[uint64]bool // of the running plan
 	unfollowed bool            // see Frozen
 	adopted    uint64          // the function that adopt had started last; 0: none
+	births     int             // how many were taken along
 	g          uint64          // the request's runtime.g, 0 until seen
 	calls      calling         // of a frozen request
 }

@@ -74,7 +74,7 @@ func (t *Thread) arm(addrs []uint64) {
 	if room := HardwareSlots - len(t.watches); len(addrs) > room {
 		addrs, left = addrs[:room], addrs[room:]
 	}
-	if t.proc.Births.NewProc != 0 {
+	if t.proc.Births.NewProc != 0 && t.births < maxBirths {
 		if len(addrs)+len(t.watches) < HardwareSlots {
 			addrs = append(slices.Clip(addrs), t.proc.Births.NewProc)
 		} else {

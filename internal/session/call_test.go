@@ -4,6 +4,7 @@ package session_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -207,6 +208,78 @@ func TestCalls(t *testing.T) {
 			t.Fatalf("%s: the request is over", c.expr)
 		}
 	}
+	if err := r.s.Continue(req.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.exited(t, req.ID)
+	re.ok(t)
+}
+
+// TestCallThatBlocks: it is given up after some seconds, shows as running, and
+// stands where it stood when the function has returned. Nobody else waits.
+func TestCallThatBlocks(t *testing.T) {
+	r, req, re := callees(t, "-gc", "50ms")
+	held := ask(others, r.url+"/other?for=7s")
+	for began := time.Now(); time.Since(began) < 200*time.Millisecond; { // until it has the lock
+		if status, err := get(others, r.url+"/idle"); status != 404 || err != nil {
+			t.Fatalf("another request: %d, %v", status, err)
+		}
+	}
+	slowestUntil := func(stop <-chan struct{}) <-chan time.Duration {
+		slowest := make(chan time.Duration, 1)
+		go func() {
+			most := time.Duration(0)
+			for {
+				select {
+				case <-stop:
+					slowest <- most
+					return
+				default:
+				}
+				began := time.Now()
+				if status, err := get(others, r.url+"/idle"); status != 404 || err != nil {
+					t.Errorf("another request: %d, %v", status, err)
+				}
+				most = max(most, time.Since(began))
+			}
+		}()
+		return slowest
+	}
+	stop := make(chan struct{})
+	slowest := slowestUntil(stop)
+	began := time.Now()
+	_, err := r.call(t, req.ID, "blocked()")
+	if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "main.blocked has not returned after 5s") || took > 6*time.Second {
+		t.Errorf("after %v: %v", took, err)
+	}
+	if ev := r.expect(t, session.EventContinued); ev.Request.ID != req.ID || ev.Request.Frozen {
+		t.Errorf("event %+v", ev)
+	}
+	for what, err := range map[string]error{"Continue": r.s.Continue(req.ID), "Inspect": r.s.Inspect(req.ID, nil), "Pause": r.s.Pause(req.ID)} {
+		if !errors.Is(err, session.ErrCalling) {
+			t.Errorf("%s meanwhile: %v", what, err)
+		}
+	}
+	r.stopped(t, req.ID, session.StopPause)
+	close(stop)
+	most := <-slowest
+	stop = make(chan struct{})
+	time.AfterFunc(2*time.Second, func() { close(stop) })
+	control := <-slowestUntil(stop) // while it is merely frozen
+	if t.Logf("the slowest other request took %v; without a call %v", most, control); most > time.Second+control {
+		t.Errorf("another request took %v", most)
+	}
+	held.ok(t)
+	if got, err := r.call(t, req.ID, "blocked()"); err != nil || got != `"through"` {
+		t.Errorf("again: %s, %v", got, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := r.s.Call(ctx, req.ID, session.CallRequest{Expr: "spin(400)"}); err == nil || !strings.Contains(err.Error(), "not returned yet") {
+		t.Errorf("cancelled: %v", err)
+	}
+	r.expect(t, session.EventContinued)
+	r.stopped(t, req.ID, session.StopPause)
 	if err := r.s.Continue(req.ID); err != nil {
 		t.Fatal(err)
 	}

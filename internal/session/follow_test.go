@@ -19,7 +19,7 @@ import (
 func TestFollow(t *testing.T) {
 	r := newRig(t, "-gc", "50ms")
 	r.open(t, 10*time.Minute)
-	for _, how := range []string{"gate", "go", "worker", "chain"} {
+	for _, how := range []string{"gate", "go", "closure", "worker", "chain"} {
 		t.Run(how, func(t *testing.T) { r.fanOut(t, how) })
 		if t.Failed() {
 			break

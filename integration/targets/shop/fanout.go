@@ -14,7 +14,7 @@ import (
 const maxFan = 100
 
 // fanOut prices n parts in goroutines of their own and adds them up. how says
-// what starts them: the go statement, gate.Go, a worker that was there before, or
+// what starts them: the go statement with a method or a closure, gate.Go, a worker that was there before, or
 // each the next.
 func fanOut(w http.ResponseWriter, r *http.Request) {
 	n, err := strconv.Atoi(r.FormValue("n"))
@@ -28,6 +28,10 @@ func fanOut(w http.ResponseWriter, r *http.Request) {
 	case "go":
 		for i := range n {
 			go parts.price(i)
+		}
+	case "closure": // whose captured pointers are stored right before it is started
+		for i := range n {
+			go func() { parts.priceFor(r, i) }()
 		}
 	case "gate":
 		for i := range n {
@@ -50,7 +54,7 @@ func fanOut(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "later")
 		return
 	default:
-		http.Error(w, "how must be go, gate, worker, chain or late", http.StatusBadRequest)
+		http.Error(w, "how must be go, closure, gate, worker, chain or late", http.StatusBadRequest)
 		return
 	}
 	parts.Wait()
@@ -75,6 +79,15 @@ func (f *fan) price(i int) {
 		cents = discounted(cents) //bp:fan-part
 	}
 	f.prices[i] = cents
+}
+
+// priceFor prices one part of a request.
+func (f *fan) priceFor(r *http.Request, i int) {
+	if r.Context().Err() == nil {
+		f.price(i)
+	} else {
+		f.Done()
+	}
 }
 
 // chain prices a part and has another goroutine price the one before.

@@ -125,7 +125,7 @@ func lookRows(c *rpc2.RPCClient, g int64, th int, pc uint64) []row {
 		{"GetThread", "", func() (any, error) { return c.GetThread(th) }},
 		{"ListGoroutines", "", func() (any, error) { l, _, err := c.ListGoroutines(0, 0); return some(l, err) }},
 		{"ListGoroutinesWithFilter", "", func() (any, error) {
-			l, _, _, _, err := c.ListGoroutinesWithFilter(0, 0, []api.ListGoroutinesFilter{{Kind: api.GoroutineUserLoc, Arg: "main.run"}}, nil, nil)
+			l, _, _, _, err := c.ListGoroutinesWithFilter(0, 0, []api.ListGoroutinesFilter{{Kind: api.GoroutineUserLoc, Arg: "serve.Run"}}, nil, nil)
 			return some(l, err)
 		}},
 		{"Stacktrace", "", func() (any, error) { return some(c.Stacktrace(g, 20, 0, 0, &values)) }},
@@ -208,7 +208,7 @@ func refusedRows(c *rpc2.RPCClient) []row {
 			if !st.CurrentThread.CallReturn || len(values) != 1 || !strings.Contains(values[0].Value, "7") {
 				return nil, fmt.Errorf("it returned %+v", values)
 			}
-			if st, err = c.Call(-1, `strings.Repeat("x", -1)`, false); err != nil {
+			if st, err = c.Call(-1, "main.reply(nil, 200, nil)", false); err != nil {
 				return nil, err
 			}
 			panics := st.CurrentThread.ReturnValues

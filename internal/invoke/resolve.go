@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"go/ast"
+	"go/types"
 	"reflect"
 	"slices"
 	"strings"
@@ -53,7 +54,10 @@ func (env *Env) resolve(fun ast.Expr) (*callee, error) {
 	}
 	v, err := env.Scope.EvalExpression(text(fun), argLoad)
 	if err != nil {
-		return nil, env.absent(text(fun))
+		if why := env.absent(text(fun)); why != nil || env.isType(fun) {
+			return nil, why
+		}
+		return nil, fmt.Errorf("%s: %w: the service does not have such a function, or only inlined", text(fun), err)
 	}
 	if v.Kind != reflect.Func {
 		return nil, fmt.Errorf("%s is no function", text(fun))
@@ -120,6 +124,35 @@ func (env *Env) absent(name string) error {
 		}
 	}
 	return nil
+}
+
+// isType tells the operand of a conversion.
+func (env *Env) isType(fun ast.Expr) bool {
+	var names []string
+	switch n := fun.(type) {
+	case *ast.Ident:
+		if _, ok := types.Universe.Lookup(n.Name).(*types.TypeName); ok {
+			return true
+		}
+		if env.Scope.Fn != nil {
+			names = append(names, env.Scope.Fn.PackageName()+"."+n.Name)
+		}
+	case *ast.SelectorExpr:
+		pkg, ok := n.X.(*ast.Ident)
+		if !ok {
+			return false
+		}
+		names = append(names, pkg.Name+"."+n.Sel.Name)
+		for _, path := range env.Scope.BinInfo.PackageMap[pkg.Name] {
+			names = append(names, path+"."+n.Sel.Name)
+		}
+	default:
+		return true // for Delve to tell
+	}
+	return slices.ContainsFunc(names, func(name string) bool {
+		_, err := env.Scope.BinInfo.FindType(name)
+		return err == nil
+	})
 }
 
 func errInlined(name string) error {

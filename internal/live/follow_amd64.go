@@ -13,8 +13,9 @@ import (
 // A go statement is a call of runtime.newproc with the function to start. Where
 // one is reached that Follow wants, the thread makes another call first, of
 // gate.adopt, by the debug-call protocol; what that returns is started instead.
-// For the time of the call it stands at gate.again, which goes on to newproc. The goroutine then comes to the gate by itself
-// and offers its own thread, like a request. No other thread is concerned.
+// For the time of the call it stands at gate.again, which goes on to newproc. The
+// goroutine then comes to the gate by itself and offers its own thread, like a
+// request. No other thread is concerned.
 type Births struct {
 	NewProc uint64 // entry of runtime.newproc
 	Adopt   uint64 // entry of gate.adopt

@@ -28,7 +28,7 @@ func accountPage(w http.ResponseWriter, r *http.Request) {
 	var local int64
 	acc := &account{Owner: r.URL.Query().Get("owner"), Balance: 100, Notes: map[string]int{"a": 1}, History: make([]int64, 4)}
 	kept = acc
-	local += owed(acc)       //bp:account-open
+	owe(&local, acc)         //bp:account-open
 	bump(&local)             //bp:account-local
 	deposit(acc, 20)         //bp:account-deposit
 	deposit(acc, 0)          //bp:account-same
@@ -60,4 +60,4 @@ func settled(int64) {}
 func code(r *http.Request) string { return "code-" + strconv.Itoa(len(r.URL.Path)) + "---" }
 
 //go:noinline
-func owed(acc *account) int64 { return int64(len(acc.Owner)) }
+func owe(cents *int64, acc *account) { *cents += int64(len(acc.Owner)) }

@@ -105,7 +105,7 @@ func TestDlvConnect(t *testing.T) {
 	dlv.types("args", `r = \("\*net/http\.Request"\)`)
 	dlv.types("stack", `main\.\(\*api\)\.order`, `ServeHTTP`)
 	dlv.types("frame 1 args")
-	dlv.types("goroutines", `\* Goroutine \d+ .*main\.\(\*api\)\.order`, `Goroutine 1 .*main\.run`)
+	dlv.types("goroutines", `\* Goroutine \d+ .*main\.\(\*api\)\.order`, `Goroutine 1 .*serve\.Run`)
 	dlv.types("goroutine 1 stack", `main\.main`)
 	dlv.types("threads", `\* Thread \d+ .*order`)
 	dlv.types("regs", `Rip = 0x`)
@@ -113,9 +113,9 @@ func TestDlvConnect(t *testing.T) {
 	dlv.types("set order.Items[1].Quantity = 13")
 	dlv.types("print order.Items[1].Quantity", `13`)
 	dlv.types("set attempts = 5") // a register, or memory: never harm
-	dlv.types("call a.service.Price(order)", `refused`)
+	dlv.types("call a.service.Price(order)", `returned`, `Total`)
 	dlv.types("restart", `refused|process has exited`)
-	dlv.types("watch -w order.ID", `watchpoints are not there`)
+	dlv.types("watch -w order.ID", `Watchpoint \S+ set at|order\.ID`)
 	r.serving(100)
 
 	dlv.types("step", `\(\*service\)\.Price`)

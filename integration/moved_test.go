@@ -5,6 +5,7 @@ package integration_test
 import (
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/remotedbg/remotedbg/dap/daptest"
@@ -12,8 +13,9 @@ import (
 )
 
 // TestTimeoutHandler: with the middleware inside of http.TimeoutHandler the
-// handler's goroutine stops. Outside of it it cannot, and the person is told
-// why: while a request waits, and when one is over.
+// handler's goroutine stops, and outside of it because it is followed. Where it is
+// not, it cannot, and the person is told why: while a request waits, and when one
+// is over.
 func TestTimeoutHandler(t *testing.T) {
 	t.Parallel()
 	binary, err := builder.Target("moved")
@@ -30,6 +32,19 @@ func TestTimeoutHandler(t *testing.T) {
 	must(t, c.Continue(stop.ThreadId))
 	p.ok(t)
 
+	p = r.request("/wrong")
+	stop, err = c.WaitStopped(daptest.AnyThread)
+	must(t, err)
+	must(t, c.Continue(stop.ThreadId))
+	p.ok(t)
+	must(t, c.Disconnect())
+	if code, err := r.agents[0].Stop(syscall.SIGTERM, endTimeout); err != nil || code != 0 {
+		t.Fatalf("the agent ended with %d, %v", code, err)
+	}
+	r.agents = nil
+
+	c = r.dial(r.attach("--follow", "off"))
+	must(t, c.Session(places["moved-done"].File, places["moved-done"].Line))
 	p = r.request("/wrong?ms=2500")
 	_, err = c.WaitOutput("only waits (select) for a goroutine that it has started")
 	must(t, err)

@@ -131,7 +131,7 @@ func TestEvaluate(t *testing.T) {
 	for expression, why := range map[string]string{
 		"nosuchthing":              "nosuchthing",
 		"order.Nothing":            "Nothing",
-		"order.Payment.Describe()": "call",
+		"order.Payment.Describe()": "needs the role mutate",
 		"order.Items[99].SKU":      "out of bounds",
 	} {
 		got, err := th.Evaluate(expression, top, "repl")

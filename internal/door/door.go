@@ -201,7 +201,7 @@ func (v *visit) prove(ctx context.Context) (net.Conn, opening.Kind, error) {
 	// Ending the deadline ends every read and write below.
 	defer context.AfterFunc(ctx, func() { v.raw.SetDeadline(time.Unix(1, 0)) })()
 	if err := watchPeer(v.raw); err != nil {
-		return nil, "", errors.Join(opening.ErrSilent, err) // it has gone already
+		return nil, "", fmt.Errorf("%w: %w", opening.ErrSilent, err) // it has gone already
 	}
 	if err := v.raw.SetDeadline(time.Now().Add(patience)); err != nil {
 		return nil, "", err

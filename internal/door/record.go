@@ -26,8 +26,10 @@ func (a attack) Error() string {
 		return "it speaks TLS, which this listener does not"
 	case a.Kind == opening.DAP || a.Kind == opening.JSONRPC:
 		return fmt.Sprintf("it speaks %s without TLS, which this listener asks for", a.Kind)
+	case a.Kind == opening.Unknown:
+		return "it speaks neither DAP nor JSON-RPC"
 	}
-	return fmt.Sprintf("it speaks %s, which is nothing of ours", a.Kind)
+	return fmt.Sprintf("it speaks %s, neither DAP nor JSON-RPC", a.Kind)
 }
 
 // attrs say who a line is about.

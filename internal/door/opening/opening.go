@@ -9,6 +9,7 @@ package opening
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -89,7 +90,7 @@ func (o *Opening) more(r io.Reader, n int) error {
 	if err == nil {
 		err = io.ErrNoProgress
 	}
-	return errors.Join(ErrSilent, err)
+	return fmt.Errorf("%w: %w", ErrSilent, err)
 }
 
 // enough is how many bytes are always enough: the longest method that is registered

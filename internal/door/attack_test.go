@@ -183,8 +183,8 @@ func TestWrongPorts(t *testing.T) {
 		}{
 			{"a proxy's client", "CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n", "connect", false},
 			{"SSH", "SSH-2.0-scan\r\n", "ssh", false},
-			{"Redis", "*1\r\n$4\r\nPING\r\n", "unknown", false},
-			{"SMB", "\x00\x00\x00\x85\xffSMB", "unknown", false},
+			{"Redis", "*1\r\n$4\r\nPING\r\n", "neither DAP nor JSON-RPC", false},
+			{"SMB", "\x00\x00\x00\x85\xffSMB", "neither DAP nor JSON-RPC", false},
 			{"DAP without TLS", aCommand, "dap without TLS", true},
 			{"JSON-RPC without TLS", `{"method":"RPCServer.State","params":[],"id":1}`, "json-rpc without TLS", true},
 		} {

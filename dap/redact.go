@@ -50,7 +50,7 @@ func (x *viewer) hidden(v *proc.Variable, name, expr string) dap.Variable {
 
 // hidesField tells whether a field of a struct is a secret.
 func (x *viewer) hidesField(parent *proc.Variable, field *proc.Variable) bool {
-	st, ok := resolved(parent.RealType).(*godwarf.StructType)
+	st, ok := taint.Resolved(parent.RealType).(*godwarf.StructType)
 	return ok && (x.g.Field(st.StructName, field.Name, field.DwarfType) || x.keyedSecret(x.of(parent), st) && isValueField(field.Name))
 }
 
@@ -110,7 +110,7 @@ func (x *viewer) noteShown(v *proc.Variable) {
 			x.seen.AddRange(v.Base, uint64(v.Len))
 		}
 	case reflect.Slice:
-		if st, ok := resolved(v.RealType).(*godwarf.SliceType); ok {
+		if st, ok := taint.Resolved(v.RealType).(*godwarf.SliceType); ok {
 			x.seen.AddElements(x.g, st.ElemType, v.Base, v.Len)
 		}
 	case reflect.Pointer:

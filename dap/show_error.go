@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-delve/delve/pkg/dwarf/godwarf"
 	"github.com/google/go-dap"
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 )
 
 // maxChain bounds the errors of a chain: a ring of them has no end.
@@ -96,7 +97,7 @@ func wrapped(e val) (inner []val) {
 
 // isError tells the interface type error.
 func isError(t godwarf.Type) bool {
-	if _, isInterface := resolved(t).(*godwarf.InterfaceType); !isInterface {
+	if _, isInterface := taint.Resolved(t).(*godwarf.InterfaceType); !isInterface {
 		return false
 	}
 	return t.Common().Name == "error"

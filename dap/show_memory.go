@@ -11,6 +11,7 @@ import (
 	"github.com/go-delve/delve/pkg/dwarf/godwarf"
 	"github.com/go-delve/delve/pkg/proc"
 	"github.com/go-delve/delve/service/api"
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 )
 
 // A shower may read that much of the service's memory for one answer. What it
@@ -58,22 +59,7 @@ func (v val) real() godwarf.Type {
 	if v.t == nil {
 		return nil
 	}
-	return resolved(v.t)
-}
-
-// resolved follows typedefs, a bounded way.
-func resolved(t godwarf.Type) godwarf.Type {
-	for range 16 {
-		switch u := t.(type) {
-		case *godwarf.TypedefType:
-			t = u.Type
-		case *godwarf.QualType:
-			t = u.Type
-		default:
-			return t
-		}
-	}
-	return nil
+	return taint.Resolved(v.t)
 }
 
 // typeName is the full name of the type, as in the debug information.

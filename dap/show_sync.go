@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-delve/delve/pkg/dwarf/godwarf"
 	"github.com/google/go-dap"
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
 )
 
 // Bits of sync.Mutex's state (internal/sync/mutex.go).
@@ -117,8 +118,8 @@ func atomicPointee(v val) (target val, isNil bool) {
 		return val{}, false
 	}
 	for _, f := range st.Field {
-		if a, isArray := resolved(f.Type).(*godwarf.ArrayType); isArray && f.Name == "_" {
-			if pt, isPtr := resolved(a.Type).(*godwarf.PtrType); isPtr && isReal(p) {
+		if a, isArray := taint.Resolved(f.Type).(*godwarf.ArrayType); isArray && f.Name == "_" {
+			if pt, isPtr := taint.Resolved(a.Type).(*godwarf.PtrType); isPtr && isReal(p) {
 				return val{x: v.x, t: pt.Type, addr: p}, false
 			}
 		}

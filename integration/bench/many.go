@@ -37,31 +37,16 @@ var hotFiles = []string{"handlers.go", "service.go", "store.go"}
 // measureMany is measureTraffic with 64 breakpoints: while a request is frozen at
 // one of them, and while one runs.
 func (b *bench) measureMany() (*many, error) {
-	s, err := b.start()
-	if err != nil {
-		return nil, err
-	}
-	defer s.Kill()
-	if _, err := load(s, b.window); err != nil { // warm up
-		return nil, err
-	}
 	m := &many{}
-	for round := range b.rounds {
-		windows := []func() error{
-			func() error { return add(&m.none, s, b.window) },
-			func() error { return add(&m.control, s, b.window) },
-			func() error { return b.withMany(m, s, "/orders/7", &m.frozen) },
-			func() error {
-				return b.withMany(m, s, fmt.Sprintf("/slow?ms=%d", b.window.Milliseconds()+500), &m.runs)
-			},
-		}
-		for i := range windows {
-			if err := windows[(i+round)%len(windows)](); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return m, s.Shutdown()
+	err := b.interleave(
+		func(s *harness.Service) error { return add(&m.none, s, b.window) },
+		func(s *harness.Service) error { return add(&m.control, s, b.window) },
+		func(s *harness.Service) error { return b.withMany(m, s, "/orders/7", &m.frozen) },
+		func(s *harness.Service) error {
+			return b.withMany(m, s, fmt.Sprintf("/slow?ms=%d", b.window.Milliseconds()+500), &m.runs)
+		},
+	)
+	return m, err
 }
 
 // withMany measures one window with all breakpoints set, and a request that stops

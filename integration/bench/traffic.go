@@ -29,28 +29,36 @@ type traffic struct {
 // debugger again (the control), and with a request frozen. The order changes
 // from round to round, so that a machine that grows slower favours none.
 func (b *bench) measureTraffic() (*traffic, error) {
+	t := &traffic{}
+	err := b.interleave(
+		func(s *harness.Service) error { return add(&t.none, s, b.window) },
+		func(s *harness.Service) error { return add(&t.control, s, b.window) },
+		func(s *harness.Service) error {
+			return b.whileFrozen(s, func() error { return add(&t.frozen, s, b.window) })
+		},
+	)
+	return t, err
+}
+
+// interleave measures each of windows once a round on a warm service of its own,
+// each round beginning with the next one.
+func (b *bench) interleave(windows ...func(*harness.Service) error) error {
 	s, err := b.start()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer s.Kill()
 	if _, err := load(s, b.window); err != nil { // warm up
-		return nil, err
+		return err
 	}
-	t := &traffic{}
 	for round := range b.rounds {
-		windows := []func() error{
-			func() error { return add(&t.none, s, b.window) },
-			func() error { return add(&t.control, s, b.window) },
-			func() error { return b.whileFrozen(s, func() error { return add(&t.frozen, s, b.window) }) },
-		}
 		for i := range windows {
-			if err := windows[(i+round)%len(windows)](); err != nil {
-				return nil, err
+			if err := windows[(i+round)%len(windows)](s); err != nil {
+				return err
 			}
 		}
 	}
-	return t, s.Shutdown()
+	return s.Shutdown()
 }
 
 func add(to *[]harness.LoadResult, s *harness.Service, window time.Duration) error {

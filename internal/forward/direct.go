@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/remotedbg/remotedbg/internal/invite"
+	"github.com/remotedbg/remotedbg/internal/keepalive"
 )
 
 // dialTimeout bounds everything until a connection can be used.
@@ -32,7 +33,7 @@ func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
 			Advice: "is the agent running, and is its port reachable from here? a firewall may be in between",
 		}
 	}
-	if err := watch(conn.(*net.TCPConn)); err != nil {
+	if err := keepalive.Watch(conn.(*net.TCPConn)); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("remotedbg: connect to the agent: watch the connection: %w", err)
 	}

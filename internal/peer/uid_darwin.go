@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,17 +11,6 @@ import (
 // KnowsTCP says whether the owner of a TCP connection over loopback can be told on
 // this system.
 const KnowsTCP = false
-
-func sameUser(conn net.Conn) error {
-	theirs, err := uid(conn)
-	if err != nil {
-		return err
-	}
-	if ours := os.Geteuid(); theirs != ours {
-		return fmt.Errorf("%w: uid %d, not %d", ErrOther, theirs, ours)
-	}
-	return nil
-}
 
 // uid is the effective uid at the time of connect(2) (unix(4), LOCAL_PEERCRED).
 func uid(conn net.Conn) (int, error) {

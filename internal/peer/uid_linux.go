@@ -17,17 +17,6 @@ import (
 // this system.
 const KnowsTCP = true
 
-func sameUser(conn net.Conn) error {
-	theirs, err := uid(conn)
-	if err != nil {
-		return err
-	}
-	if ours := os.Geteuid(); theirs != ours {
-		return fmt.Errorf("%w: uid %d, not %d", ErrOther, theirs, ours)
-	}
-	return nil
-}
-
 func uid(conn net.Conn) (int, error) {
 	conn = unwrap(conn)
 	sc, ok := conn.(syscall.Conn)

@@ -183,7 +183,7 @@ func (c *Search) variable(v *proc.Variable, hot, forever bool, depth int) {
 	case reflect.String:
 		c.text(v.Base, v.Len, hot, forever)
 	case reflect.Slice:
-		if st, ok := resolved(v.RealType).(*godwarf.SliceType); ok {
+		if st, ok := Resolved(v.RealType).(*godwarf.SliceType); ok {
 			c.elements(item{hot: hot, forever: forever, depth: depth}, st.ElemType, v.Base, v.Len)
 		}
 	case reflect.Pointer, reflect.Interface:

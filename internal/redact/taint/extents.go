@@ -41,7 +41,7 @@ func (e *Extents) Add(g *Guard, t godwarf.Type, addr uint64) {
 
 // typeKey names a type, whichever of its names it was found by.
 func typeKey(t godwarf.Type) string {
-	r := resolved(t)
+	r := Resolved(t)
 	if st, ok := r.(*godwarf.StructType); ok && st.StructName != "" {
 		return st.StructName
 	}
@@ -55,7 +55,7 @@ func (e *Extents) add(g *Guard, t godwarf.Type, addr uint64, depth int) {
 	if depth > 8 || t == nil || g.Type(t) {
 		return
 	}
-	switch u := resolved(t).(type) {
+	switch u := Resolved(t).(type) {
 	case *godwarf.StructType:
 		for _, f := range u.Field {
 			if !g.Field(u.StructName, f.Name, f.Type) {
@@ -77,7 +77,7 @@ func (e *Extents) add(g *Guard, t godwarf.Type, addr uint64, depth int) {
 }
 
 func resolvedStruct(t godwarf.Type) *godwarf.StructType {
-	st, _ := resolved(t).(*godwarf.StructType)
+	st, _ := Resolved(t).(*godwarf.StructType)
 	return st
 }
 
@@ -161,8 +161,8 @@ func (e *Extents) Same(t godwarf.Type, addr uint64) bool {
 	return e != nil && t != nil && e.typed[place{addr, typeKey(t)}]
 }
 
-// resolved follows typedefs, a bounded way.
-func resolved(t godwarf.Type) godwarf.Type {
+// Resolved follows typedefs, a bounded way.
+func Resolved(t godwarf.Type) godwarf.Type {
 	for range 16 {
 		switch u := t.(type) {
 		case *godwarf.TypedefType:

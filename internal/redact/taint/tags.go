@@ -272,7 +272,7 @@ func (g *Guard) selectsTagged(scope *proc.EvalScope, sel *ast.SelectorExpr) bool
 	}
 	t := v.RealType
 	for range 3 {
-		if p, ok := resolved(t).(*godwarf.PtrType); ok {
+		if p, ok := Resolved(t).(*godwarf.PtrType); ok {
 			t = p.Type
 		}
 	}

@@ -21,7 +21,7 @@ func (c *Search) visit(it item) {
 	if it.hot {
 		below.inside++
 	}
-	switch t := resolved(it.t).(type) {
+	switch t := Resolved(it.t).(type) {
 	case *godwarf.StringType:
 		if p, n, ok := c.header(it.addr); ok {
 			c.text(p, n, it.hot, it.forever)
@@ -95,7 +95,7 @@ func (c *Search) keyed(st *godwarf.StructType, addr uint64) bool {
 // keyNames tells whether the key at addr names a secret: by its text, or by the
 // type of what the interface holds, as keys of a context do.
 func (c *Search) keyNames(t godwarf.Type, addr uint64, depth int) bool {
-	switch u := resolved(t).(type) {
+	switch u := Resolved(t).(type) {
 	case *godwarf.StringType:
 		p, n, ok := c.header(addr)
 		if !ok || n >= 256 {
@@ -114,8 +114,8 @@ func (c *Search) keyNames(t godwarf.Type, addr uint64, depth int) bool {
 // unsafe.Pointer, and names the type in a field without size (sync/atomic/type.go).
 func (c *Search) atomicPointer(it item, st *godwarf.StructType, addr uint64) {
 	for _, f := range st.Field {
-		if list, ok := resolved(f.Type).(*godwarf.ArrayType); ok {
-			if pt, ok := resolved(list.Type).(*godwarf.PtrType); ok {
+		if list, ok := Resolved(f.Type).(*godwarf.ArrayType); ok {
+			if pt, ok := Resolved(list.Type).(*godwarf.PtrType); ok {
 				it.t = pt.Type
 			}
 		}
@@ -177,7 +177,7 @@ func (c *Search) elements(it item, elem godwarf.Type, base uint64, n int64) {
 
 // leads tells types in which there can be a text.
 func leads(t godwarf.Type, depth int) bool {
-	switch u := resolved(t).(type) {
+	switch u := Resolved(t).(type) {
 	case *godwarf.BoolType, *godwarf.IntType, *godwarf.UintType, *godwarf.FloatType, *godwarf.ComplexType:
 		return false
 	case *godwarf.ArrayType:

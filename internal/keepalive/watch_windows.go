@@ -1,4 +1,4 @@
-package forward
+package keepalive
 
 import (
 	"golang.org/x/sys/windows"
@@ -7,5 +7,5 @@ import (
 // deadline sets how long data may stay unacknowledged: TCP_MAXRT of winsock, in
 // seconds.
 func deadline(fd uintptr) error {
-	return windows.SetsockoptInt(windows.Handle(fd), windows.IPPROTO_TCP, windows.TCP_MAXRT, int(peerTimeout.Seconds()))
+	return windows.SetsockoptInt(windows.Handle(fd), windows.IPPROTO_TCP, windows.TCP_MAXRT, int(Timeout.Seconds()))
 }

@@ -1,6 +1,6 @@
 //go:build !linux && !darwin && !windows
 
-package forward
+package keepalive
 
 // deadline does nothing: unacknowledged data is given up after the system's time.
 func deadline(uintptr) error { return nil }

@@ -94,11 +94,12 @@ func (o *Opening) more(r io.Reader, n int) error {
 }
 
 // enough is how many bytes are always enough: the longest method that is registered
-// has 17 (RFC 9110 section 16.1, UPDATEREDIRECTREF), and content-length has 14.
+// has 17 (RFC 9110 section 16.1, UPDATEREDIRECTREF), and content-length with its colon 15.
 const enough = 20
 
-// ours are the header fields that a DAP message may begin with.
-var ours = []string{"content-length", "content-type"}
+// ours are what a DAP message may begin with: a header field's name and its colon,
+// without which "content-length" is as good a method of HTTP as any other word.
+var ours = []string{"content-length:", "content-type:"}
 
 // judge says what begins with b, and whether more bytes could change that.
 func judge(b []byte) (kind Kind, clear bool) {

@@ -30,6 +30,7 @@ func TestOpenings(t *testing.T) {
 		{name: "DAP", in: "Content-Length: 2\r\n\r\n{}", kind: opening.DAP},
 		{name: "DAP in lower case", in: "content-length:2\n\n{}", kind: opening.DAP},
 		{name: "DAP with a type first", in: "Content-Type: x\r\nContent-Length: 2\r\n\r\n{}", kind: opening.DAP},
+		{name: "a method called like a field of DAP", in: "CONTENT-LENGTH / HTTP/1.1\r\nHost: x\r\n\r\n", kind: opening.HTTP, host: "x"},
 		{name: "JSON-RPC", in: `{"method":"RPCServer.State"}`, kind: opening.JSONRPC},
 		{name: "GET", in: "GET / HTTP/1.1\r\nHost: localhost:2345\r\n\r\n", kind: opening.HTTP, host: "localhost:2345"},
 		{name: "a form of another page", in: "POST /x HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://evil.example\r\nContent-Length: 9\r\n\r\n{\"a\":1}  ", kind: opening.HTTP, host: "127.0.0.1", origin: "https://evil.example"},

@@ -30,7 +30,9 @@ type cancellation struct {
 	interrupt context.CancelFunc
 }
 
-// note enters a message that is about to wait, and carries out a cancel.
+// note enters a message that is about to wait, and carries out a cancel. A
+// disconnect interrupts what runs, too: it must not wait for a function of the
+// service that does not return.
 func (c *cancellation) note(body []byte) arrival {
 	var m struct {
 		Seq       int             `json:"seq"`
@@ -45,6 +47,9 @@ func (c *cancellation) note(body []byte) arrival {
 	}
 	if m.Seq != 0 {
 		c.waiting[m.Seq] = false
+	}
+	if m.Command == "disconnect" && c.interrupt != nil {
+		c.interrupt()
 	}
 	var args dap.CancelArguments
 	if m.Command == "cancel" && json.Unmarshal(m.Arguments, &args) == nil && args.RequestId != m.Seq {

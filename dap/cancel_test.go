@@ -72,3 +72,20 @@ func TestCancel(t *testing.T) {
 	_, err = c.Do("cancel", godap.CancelArguments{RequestId: 6}) // long answered
 	must(t, err)
 }
+
+// TestDisconnectDuringCall: who wants to leave does not wait for a function that
+// does not return.
+func TestDisconnectDuringCall(t *testing.T) {
+	b, _ := frozenAt(t, "values", "-gcflags=all=-N -l")
+	top, _, err := b.StackTrace(1, 0, 1)
+	must(t, err)
+	b.fake.calling = make(chan struct{})
+	call, err := b.Start("evaluate", godap.EvaluateArguments{Expression: "inner(1)", FrameId: top[0].Id, Context: "repl"})
+	must(t, err)
+	<-b.fake.calling
+	_, err = b.Do("disconnect", godap.DisconnectArguments{})
+	must(t, err)
+	if _, err := call(); err == nil {
+		t.Error("a call that did not return has a value")
+	}
+}

@@ -35,6 +35,7 @@ type fakeSession struct {
 	guard   *taint.Guard
 	details session.Details
 	result  invoke.Result // of Call
+	calling chan struct{} // if not nil, Call closes it and does not return before its ctx ends
 
 	mu          sync.Mutex
 	requests    []session.Request
@@ -78,9 +79,14 @@ func (f *fakeSession) note(method string, args ...any) error {
 func (f *fakeSession) Events() <-chan session.Event { return f.events }
 func (f *fakeSession) Audit() *audit.Log            { return f.audit }
 
-func (f *fakeSession) Call(_ context.Context, id session.RequestID, q session.CallRequest) (invoke.Result, error) {
+func (f *fakeSession) Call(ctx context.Context, id session.RequestID, q session.CallRequest) (invoke.Result, error) {
 	if err := f.note("Call ", id, q.Expr, q.Frame, q.Unsafe); err != nil {
 		return invoke.Result{}, err
+	}
+	if f.calling != nil {
+		close(f.calling)
+		<-ctx.Done()
+		return invoke.Result{}, context.Cause(ctx)
 	}
 	if f.result.Func == "" { // there was no call in it
 		return invoke.Result{Exprs: []string{q.Expr}}, nil

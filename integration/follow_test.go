@@ -5,7 +5,9 @@ package integration_test
 import (
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/remotedbg/remotedbg/integration/harness"
 )
@@ -14,8 +16,24 @@ import (
 // stop at the same time, each is a thread of its own, is stepped by itself, and
 // the other 17 and everybody else's run on. Nothing in the handler knows of it.
 func TestGoroutines(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, harness.Variant{}, "-gc", "50ms")
+	for _, v := range []harness.Variant{
+		{},
+		{Go: "go1.25.14"},
+		{Go: "go1.24.13"},
+		{Race: true},
+		{Go: "go1.24.13", Race: true},
+		{Cgo: true},
+		{PIE: true},
+	} {
+		t.Run(v.String(), func(t *testing.T) {
+			t.Parallel()
+			goroutines(t, v)
+		})
+	}
+}
+
+func goroutines(t *testing.T, v harness.Variant) {
+	r := newRig(t, v, "-gc", "50ms")
 	c := r.debug("fan-part", "fan-total")
 	const path = "/fan?n=20&how=go"
 	p := r.request(path)
@@ -74,4 +92,32 @@ func TestFollowOff(t *testing.T) {
 	}
 	th.resume()
 	p.ok(t)
+}
+
+// TestStoppedAgentWhileFollowing stops the agent for good at some moment while it takes
+// goroutines along: its watchdog kills it, and every request is answered as always.
+func TestStoppedAgentWhileFollowing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, harness.Variant{}, "-gc", "50ms")
+	for _, after := range []time.Duration{5, 12, 19, 26, 33} {
+		t.Run((after * time.Millisecond).String(), func(t *testing.T) {
+			a := r.attach()
+			r.ide(a, nil, "drawer-open") // they never come there
+			p := r.request("/fan?n=90&how=go")
+			<-time.After(after * time.Millisecond)
+			must(t, a.Signal(syscall.SIGSTOP))
+			r.agents = nil // there is nothing to be ended
+			must(t, r.others.All(200, "/fan?n=20&how=go", endTimeout))
+			if reply := p.ok(t); reply.Body != "total 12811\n" {
+				t.Errorf("the answer is %q", reply.Body)
+			}
+			if code, err := a.Wait(endTimeout); err != nil || code != -int(syscall.SIGKILL) {
+				t.Errorf("the agent ended with %d, want to be killed: %v", code, err)
+			}
+			if reply := r.request("/fan?n=90&how=closure").ok(t); reply.Body != "total 12811\n" {
+				t.Errorf("afterwards the answer is %q", reply.Body)
+			}
+		})
+	}
+	r.attach() // heals what the last one has left on the board
 }

@@ -5,45 +5,89 @@ package main
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/remotedbg/remotedbg/integration/harness"
 )
 
-func printTraffic(out io.Writer, o options, t *traffic, dlv *dlvResult) {
-	fmt.Fprintf(out, "\n(a) the others' traffic: %d connections, collector every 50 ms, %d rounds of %v; ratios are medians (lowest to highest) of a round's\n",
-		connections, o.rounds, o.window)
+// newTable has a column for the name of the row and nine for what row prints.
+func newTable(out io.Writer) *tabwriter.Writer {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	defer w.Flush()
-	fmt.Fprintln(w, "\trequests/s\tp50\tp99\tthroughput / none\tp99 / none\t")
-	row := func(name string, of []harness.LoadResult, ratios bool) {
-		fmt.Fprintf(w, "%s\t%.0f\t%v\t%v\t", name, middle(of, throughput), duration(middle(of, p50)), duration(middle(of, p99)))
-		if ratios {
-			fmt.Fprintf(w, "%s\t%s\t", spread(t.ratios(of, throughput)), spread(t.ratios(of, p99)))
-		} else {
-			fmt.Fprint(w, "\t\t")
+	fmt.Fprintln(w, "\trequests/s\tp50\tp99\tthroughput / none\tp99 / none\tCPU a request / none\tCPU: service\tdebugger\trest\t")
+	return w
+}
+
+// printKinds prints what the windows without a debugger came to, and each kind.
+func printKinds(w io.Writer, kinds ...*kind) {
+	var none []window
+	for _, k := range kinds {
+		for _, p := range k.in {
+			none = append(none, p.before, p.after)
 		}
-		fmt.Fprintln(w)
 	}
-	row("no debugger", t.none, false)
-	row("no debugger (control)", t.control, true)
-	row("remotedbg, request frozen", t.frozen, true)
-	if dlv == nil {
-		return
+	row(w, "no debugger", none, "", "", "")
+	for _, k := range kinds {
+		var its []window
+		for _, p := range k.in {
+			its = append(its, p.it)
+		}
+		row(w, k.name, its, spread(k.ratios(throughput)), spread(k.ratios(p99)), spread(k.ratios(cpuRequest)))
 	}
-	fmt.Fprintf(w, "(b) beside it, stock dlv %s\t\t\t\t\t\t\n", dlvVersion)
-	one := func(name string, r harness.LoadResult) {
-		fmt.Fprintf(w, "%s\t%.0f\t%v\t%v\t", name, throughput(r), duration(p50(r)), duration(p99(r)))
+}
+
+// row prints medians, and of the CPUs means: they are counted in hundredths of a
+// second.
+func row(w io.Writer, name string, of []window, ratios ...string) {
+	share := func(figure func(shares) float64) float64 {
+		return 100 * mean(of, func(w window) float64 { return figure(w.cpu) })
 	}
-	one("no debugger", dlv.none)
-	fmt.Fprintln(w, "\t\t")
-	one("dlv, condition never true", dlv.armed)
-	fmt.Fprintf(w, "%.4f\t%.1f\t\n", throughput(dlv.armed)/throughput(dlv.none), p99(dlv.armed)/p99(dlv.none))
-	if !dlv.survived {
-		fmt.Fprintln(w, "the service did not survive dlv's detaching\t\t\t\t\t\t")
+	fmt.Fprintf(w, "%s\t%.0f\t%v\t%v\t%s\t%.1f %%\t%.1f %%\t%.1f %%\t\n", name,
+		middle(of, throughput), duration(middle(of, p50)), duration(middle(of, p99)), strings.Join(ratios, "\t"),
+		share(func(s shares) float64 { return s.service }),
+		share(func(s shares) float64 { return s.debugger }),
+		share(func(s shares) float64 { return s.all - s.service - s.debugger }))
+}
+
+// method says how the figures of printKinds came about.
+func method(o options) string {
+	return fmt.Sprintf("%d connections, collector every 50 ms, %d rounds; ratios are medians (lowest to highest) of %v between two windows of half of it without a debugger; 100 %% is one of %d CPUs, rest is the load and whatever else ran",
+		connections, o.rounds, 2*o.window, runtime.NumCPU())
+}
+
+func printTraffic(out io.Writer, o options, t *traffic, dlv *dlvResult) {
+	fmt.Fprintf(out, "\n(a) the others' traffic: %s\n", method(o))
+	w := newTable(out)
+	printKinds(w, t.control, t.frozen)
+	_ = w.Flush() // as all of standard output
+	if dlv != nil {
+		fmt.Fprintf(out, "\n(b) beside it, stock dlv %s with a condition that is never true, on one service\n", dlvVersion)
+		printDlv(out, []*dlvResult{dlv})
 	}
+}
+
+// printDlv prints dlv's rounds.
+func printDlv(out io.Writer, rounds []*dlvResult) {
+	w := newTable(out)
+	var none, armed []window
+	var throughputs, p99s, cpus []float64
+	survived := 0
+	for _, r := range rounds {
+		none, armed = append(none, r.none), append(armed, r.armed)
+		throughputs = append(throughputs, throughput(r.armed)/throughput(r.none))
+		p99s = append(p99s, p99(r.armed)/p99(r.none))
+		cpus = append(cpus, cpuRequest(r.armed)/cpuRequest(r.none))
+		if r.survived {
+			survived++
+		}
+	}
+	row(w, "no debugger", none, "", "", "")
+	row(w, "stock dlv attached", armed, spread(throughputs), spread(p99s), spread(cpus))
+	_ = w.Flush()
+	fmt.Fprintf(out, "%d of %d services answered 100 requests behind dlv's detaching\n", survived, len(rounds))
 }
 
 func printWaits(out io.Writer, waits *waits) {
@@ -64,19 +108,8 @@ func printWaits(out io.Writer, waits *waits) {
 	}
 }
 
-func p50(r harness.LoadResult) float64 { return float64(r.Quantile(0.5)) }
-
-// middle is the median of a figure over windows.
-func middle(of []harness.LoadResult, figure func(harness.LoadResult) float64) float64 {
-	var list []float64
-	for _, r := range of {
-		list = append(list, figure(r))
-	}
-	slices.Sort(list)
-	return median(list)
-}
-
-func spread(sorted []float64) string {
+func spread(figures []float64) string {
+	sorted := slices.Sorted(slices.Values(figures))
 	return fmt.Sprintf("%.3f (%.3f to %.3f)", median(sorted), sorted[0], sorted[len(sorted)-1])
 }
 

@@ -31,7 +31,7 @@ func (b *bench) measureWaits() (*waits, error) {
 	defer l.Stop()
 	w := &waits{}
 	for i := range b.stops + 1 {
-		stop, answered, err := d.freeze()
+		stop, answered, err := d.freeze(stopsAt)
 		if err != nil {
 			return nil, err
 		}

@@ -17,7 +17,7 @@ func TestFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.close()
-	l.short = true
+	l.short, l.uprobes = true, true
 	t.Logf("seed %d", l.seed)
 	for _, r := range rows() {
 		t.Run(r.name, func(t *testing.T) {

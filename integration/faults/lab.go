@@ -43,6 +43,7 @@ type lab struct {
 	short   bool // the short form, for the rows that are one long trial
 	uprobes bool // IDEs set the breakpoints of extraFile, too
 	seed    uint64
+	kept    string // the folder of the evidence of failed trials; "": none yet
 
 	builder     *harness.Builder
 	agent, shop string // binaries
@@ -144,7 +145,7 @@ func (l *lab) run(r row, first, trials int) result {
 			fmt.Fprintf(l.out, "%s: trial %d: %v\nagain: -row %s -seed %d -from %d -trials 1\n", r.name, i, err, r.name, l.seed, i)
 		}
 	}
-	if err := g.finish(); err != nil {
+	if err := g.finish(first + trials); err != nil {
 		res.failures++
 		res.first = errors.Join(res.first, err)
 		fmt.Fprintf(l.out, "%s: after the last trial: %v\n", r.name, err)

@@ -4,10 +4,11 @@
 // moments, on real processes under load, and checks after each trial that the
 // service is as if nobody had debugged it.
 //
-//	faults [-row NAME[,NAME]] [-trials N] [-short] [-seed N] [-from N] [-verbose]
+//	faults [-row NAME[,NAME]] [-trials N] [-short] [-seed N] [-from N] [-evidence DIR] [-verbose]
 //
 // Each fault is a row; a row has trials, each with a seed of its own, which is
-// printed when it fails. A row keeps one service for all its trials, unless the
+// printed when it fails, along with the name of a file that holds all that is known
+// of the failure (evidence.go). A row keeps one service for all its trials, unless the
 // fault ends it, and starts an agent, an IDE and requests for each trial.
 // Behind each trial come the oracles (oracle.go). It prints, a row, the trials,
 // the failures and the upper end of the 95 % confidence interval of the failure
@@ -15,8 +16,8 @@
 //
 // It owns the faults and the judgement; processes, load and clients are the
 // harness's. It must not import anything of internal/. Its goroutines belong to
-// a trial and have ended with it, but for one that waits for ctrl-C. The tests of this package run every row with
-// few trials.
+// a trial and have ended with it, but for one that waits for ctrl-C. The tests of
+// this package run every row with few trials.
 package main
 
 import (
@@ -37,6 +38,7 @@ type options struct {
 	seed    uint64
 	verbose bool
 	uprobes bool
+	kept    string
 }
 
 func main() {
@@ -61,6 +63,7 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.short, "short", false, "the short form: few trials")
 	flags.Uint64Var(&o.seed, "seed", 0, "`seed` of the random moments; 0 draws one")
 	flags.BoolVar(&o.uprobes, "uprobes", true, "set more breakpoints than the hardware has, so that uprobes are armed while requests run")
+	flags.StringVar(&o.kept, "evidence", "", "`folder` for a file about each failed trial; empty: a new one where temporary files are")
 	flags.BoolVar(&o.verbose, "verbose", false, "print each trial")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -78,7 +81,7 @@ func run(o options) error {
 	}
 	defer l.close()
 	closeOnSignal(l)
-	l.verbose, l.short, l.uprobes = o.verbose, o.short, o.uprobes
+	l.verbose, l.short, l.uprobes, l.kept = o.verbose, o.short, o.uprobes, o.kept
 	var results []result
 	failed := 0
 	for _, r := range o.rows {

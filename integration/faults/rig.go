@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/remotedbg/remotedbg/integration/harness"
@@ -71,14 +72,22 @@ func (g *rig) stop() {
 
 // finish ends the row: the last, long look at the service, which the short form
 // spares itself, and its end in good order.
-func (g *rig) finish() (err error) {
+func (g *rig) finish(last int) (err error) {
 	if g.service == nil {
 		return nil
 	}
 	if !g.short {
 		err = g.checkRecovered(10_000)
 	}
-	return errors.Join(err, g.service.Shutdown())
+	if err == nil {
+		err = g.service.Shutdown()
+	}
+	if err != nil {
+		t := &trial{rig: g, label: "after the last trial", began: time.Now(), number: last}
+		t.failing(err)
+		err = fmt.Errorf("%w\nall that is known: %s", err, t.keep(err, 0))
+	}
+	return err
 }
 
 // try runs one trial with its oracles.
@@ -86,23 +95,29 @@ func (g *rig) try(number int, seed uint64) (err error) {
 	if err := g.start(); err != nil {
 		return err
 	}
-	t := &trial{rig: g, number: number, rng: rand.New(rand.NewPCG(seed, 0)), stopping: make(chan struct{})}
+	t := &trial{rig: g, number: number, began: time.Now(), rng: rand.New(rand.NewPCG(seed, 0)), stopping: make(chan struct{})}
 	var load *harness.Load
 	if !g.row.quiet {
 		load = harness.StartLoad(g.service.URL, "/orders/3", loadWorkers)
 	}
-	began := time.Now()
 	fault := g.row.trial(t)
+	if fault != nil && !errors.Is(fault, errNotProvoked) {
+		t.failing(fault)
+		for _, a := range t.agents {
+			quit(a.Process, syscall.SIGABRT)
+		}
+	}
 	t.end()
 	err = t.judge(load)
 	if !errors.Is(fault, errNotProvoked) || err != nil { // then it fails all the same
 		err = errors.Join(fault, err)
 	}
 	if err != nil {
-		err = fmt.Errorf("%w\n%s", err, t.dump())
+		t.failing(err)
+		err = fmt.Errorf("%w\n%s\nall that is known: %s", err, t.dump(), t.keep(err, seed))
 	}
 	if g.verbose {
-		fmt.Fprintf(g.out, "%s: trial %d: %s: %v, failed: %t\n", g.row.name, number, t.label, time.Since(began).Round(time.Millisecond), err != nil)
+		fmt.Fprintf(g.out, "%s: trial %d: %s: %v, failed: %t\n", g.row.name, number, t.label, time.Since(t.began).Round(time.Millisecond), err != nil)
 	}
 	if g.row.ends || err != nil {
 		g.stop()

@@ -23,6 +23,7 @@ type trial struct {
 	number int
 	rng    *rand.Rand
 	label  string    // what this trial did, for a person
+	began  time.Time // before anything of it
 	fault  time.Time // when the fault happened
 
 	agents   []*harness.Agent
@@ -35,12 +36,16 @@ type trial struct {
 
 	heldMu  sync.Mutex
 	pending []*held
+	past    []*held // those that were checked
+
+	seen strings.Builder // what failing saw
 }
 
 // held is an allowlisted request.
 type held struct {
 	path  string
 	want  string
+	sent  time.Time
 	reply harness.Reply // valid when over is closed
 	at    time.Time     // when it came
 	over  chan struct{}
@@ -133,7 +138,7 @@ func (t *trial) request(path string) (*held, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &held{path: path, want: want, over: make(chan struct{})}
+	h := &held{path: path, want: want, sent: time.Now(), over: make(chan struct{})}
 	t.heldMu.Lock()
 	t.pending = append(t.pending, h)
 	t.heldMu.Unlock()
@@ -173,7 +178,7 @@ func (t *trial) answered() error {
 			return fmt.Errorf("the held request %s was not answered within %v", h.path, answerTimeout)
 		}
 	}
-	t.pending = nil
+	t.past, t.pending = append(t.past, t.pending...), nil
 	return errors.Join(errs...)
 }
 

@@ -15,8 +15,15 @@ import (
 type Output struct {
 	mu      sync.Mutex
 	text    bytes.Buffer
+	writes  []write       // where in text each began, and when it came
 	changed chan struct{} // closed and replaced at every write
 	closed  bool          // nothing more will come
+}
+
+// write is one write of the process.
+type write struct {
+	from int
+	at   time.Time
 }
 
 func newOutput() *Output { return &Output{changed: make(chan struct{})} }
@@ -26,6 +33,7 @@ func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.wake()
+	o.writes = append(o.writes, write{o.text.Len(), time.Now()})
 	return o.text.Write(p)
 }
 
@@ -47,6 +55,24 @@ func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
+}
+
+// Timed is String with each line's time of arrival, since a moment, in front of it.
+func (o *Output) Timed(since time.Time) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var b strings.Builder
+	from, next := 0, 0
+	var at time.Duration
+	for line := range strings.Lines(o.text.String()) {
+		for next < len(o.writes) && o.writes[next].from <= from {
+			at = o.writes[next].at.Sub(since)
+			next++
+		}
+		fmt.Fprintf(&b, "%+9.3fs  %s", at.Seconds(), line)
+		from += len(line)
+	}
+	return b.String()
 }
 
 // WaitLine waits for a whole line that contains text and returns it.

@@ -30,7 +30,7 @@ type Mover interface {
 	Pause()
 	SetStops([]uint64)
 	SetWatches([]live.Watch)
-	SetProbes([]uint64)
+	SetProbes([]uint64, *live.Returns)
 	Events() <-chan live.Event
 }
 
@@ -74,6 +74,9 @@ type Process struct {
 	sent    []live.Watch // what the thread was last told to watch
 	probed  bool         // it runs freely, or did, and may have probes
 	nearer  func(pc, a, b uint64) int
+
+	returns  *live.Returns // see SetReturns
+	atReturn *proc.LogicalBreakpoint
 }
 
 // New makes a process that no request is bound to: it serves for looking up

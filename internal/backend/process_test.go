@@ -31,12 +31,12 @@ func newFakeMover(t *testing.T, s *shop) *fakeMover {
 	return &fakeMover{t: t, tid: s.pid, brain: &s.brain, events: make(chan live.Event, 16)}
 }
 
-func (m *fakeMover) TID() int                  { return m.tid }
-func (m *fakeMover) Pause()                    { m.pauses++ }
-func (m *fakeMover) SetStops(stops []uint64)   { m.stops = append(m.stops, stops) }
-func (m *fakeMover) SetWatches(w []live.Watch) { m.watches = append(m.watches, w) }
-func (m *fakeMover) SetProbes(a []uint64)      { m.probes = append(m.probes, a) }
-func (m *fakeMover) Events() <-chan live.Event { return m.events }
+func (m *fakeMover) TID() int                              { return m.tid }
+func (m *fakeMover) Pause()                                { m.pauses++ }
+func (m *fakeMover) SetStops(stops []uint64)               { m.stops = append(m.stops, stops) }
+func (m *fakeMover) SetWatches(w []live.Watch)             { m.watches = append(m.watches, w) }
+func (m *fakeMover) SetProbes(a []uint64, _ *live.Returns) { m.probes = append(m.probes, a) }
+func (m *fakeMover) Events() <-chan live.Event             { return m.events }
 
 func (m *fakeMover) Resume(plan live.Plan) {
 	m.plans = append(m.plans, plan)

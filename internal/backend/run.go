@@ -94,7 +94,7 @@ func (p *Process) Refresh() {
 	plan := p.plan()
 	p.mover.SetStops(plan.Stops)
 	if p.cfg.Probes && p.probed {
-		p.mover.SetProbes(plan.Probes)
+		p.mover.SetProbes(plan.Probes, plan.Returns)
 	}
 	if !slices.Equal(plan.Watches, p.sent) {
 		p.sent = plan.Watches
@@ -161,7 +161,29 @@ func (p *Process) plan() live.Plan {
 	} else if p.cfg.Probes {
 		plan.Stops, plan.Probes = Split(plan.Stops, len(plan.Watches), p.cfg.Reserve)
 	}
+	if !stepping && p.cfg.Probes {
+		plan.Returns = p.returns
+	}
 	return plan
+}
+
+// SetReturns has the request stop, when it goes on, where functions return an
+// error. For Delve it stands at a breakpoint of logical's then. Called under the
+// brain lock; nil for neither.
+func (p *Process) SetReturns(set *live.Returns, logical *proc.LogicalBreakpoint) {
+	p.returns, p.atReturn = set, logical
+}
+
+// returnBreakpoint is what Delve is shown at addr, where a function returns. It is
+// in no map: there are thousands, and none is Delve's to set.
+func (p *Process) returnBreakpoint(addr uint64) *proc.Breakpoint {
+	if p.atReturn == nil {
+		return nil // not wanted any more
+	}
+	bp := &proc.Breakpoint{Addr: addr, Logical: p.atReturn}
+	bp.File, bp.Line, _ = p.cfg.BinInfo.PCToLine(addr)
+	bp.Breaklets = []*proc.Breaklet{{Kind: proc.UserBreakpoint, LogicalID: p.atReturn.LogicalID}}
+	return bp
 }
 
 // Split says which of the addresses, the most important first, get a hardware

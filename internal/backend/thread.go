@@ -34,9 +34,21 @@ func (t *thread) show(fr *live.Frozen) {
 	switch fr.Cause {
 	case live.CauseStop:
 		t.bp.Breakpoint = t.p.bps.M[fr.Addr]
+		if fr.Strayed && t.bp.Breakpoint != nil && frameBound(t.bp.Breakpoint) {
+			t.bp.Breakpoint = stepEnd(t.regs.PC())
+		}
+	case live.CauseReturn:
+		t.bp.Breakpoint = t.p.returnBreakpoint(fr.Addr)
 	case live.CauseWatch:
 		t.p.showHit()
 	}
+}
+
+// stepEnd is a breakpoint at which Delve takes a step for finished, whatever frame
+// the thread is in. Its own for the step has a condition on the frame, and with it
+// false Delve would let the request go on, to its end.
+func stepEnd(pc uint64) *proc.Breakpoint {
+	return &proc.Breakpoint{Addr: pc, Breaklets: []*proc.Breaklet{{Kind: proc.NextBreakpoint}}}
 }
 
 func (t *thread) Breakpoint() *proc.BreakpointState      { return &t.bp }

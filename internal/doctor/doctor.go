@@ -3,13 +3,14 @@
 // Package doctor checks every precondition of debugging a running process,
 // without touching it: it reads /proc, the executable and, with
 // process_vm_readv(2), the gate's board. It never traces the process, writes to
-// it or sends it a signal. What it tries out (perf events, system calls, a
-// session of its own) it tries on the process it runs in, or on none.
+// it or sends it a signal. What it tries out (perf events, uprobes, system calls,
+// a session of its own) it tries on the process it runs in, or on none.
 //
 // It owns the list of checks and what to do about each. It must not know how a
 // request is frozen, nor Delve, nor flags.
 //
-// Goroutines: none. Run makes the checks one after the other in the caller's.
+// Goroutines: Run makes the checks one after the other in the caller's. The uprobe
+// that one of them sets is closed by a goroutine, which waits for the kernel.
 package doctor
 
 import (
@@ -88,6 +89,7 @@ var checks = []check{
 	{"cap-perfmon", true, checkCapPerfmon},
 	{"hw-breakpoint", true, checkBreakpoint},
 	{"hw-slots", true, checkSlotsFree},
+	{"uprobes", true, checkUprobes},
 
 	{"pid-namespace", false, checkPIDNamespace},
 	{"user-namespace", false, checkUserNamespace},

@@ -31,10 +31,10 @@ func equal(k uint32, skip uint8) unix.SockFilter {
 
 func allowing() []unix.SockFilter { return []unix.SockFilter{give(unix.SECCOMP_RET_ALLOW)} }
 
-// blocking refuses two of the agent's system calls, as container profiles do.
-func blocking() []unix.SockFilter {
+// refusing refuses system calls, as container profiles do.
+func refusing(numbers ...uint32) []unix.SockFilter {
 	code := []unix.SockFilter{load(offNumber)}
-	for _, number := range []uint32{unix.SYS_PERF_EVENT_OPEN, unix.SYS_PTRACE} {
+	for _, number := range numbers {
 		code = append(code, equal(number, 1), give(unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM)))
 	}
 	return append(code, allowing()...)

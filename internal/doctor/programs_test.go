@@ -10,11 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // The test binary is its own helper, in these roles.
@@ -23,6 +26,8 @@ const (
 
 	roleDoctor  = "doctor"  // PID: prints the results
 	roleBlocked = "blocked" // PID: the same behind a filter that forbids what it needs
+	roleNoBPF   = "nobpf"   // PID: the same behind a filter that forbids bpf
+	roleLacking = "lacking" // PID CAPABILITY...: the same without these, for good
 	roleWatched = "watched" // PID: the same behind a filter that kills who touches another process
 	roleSignal  = "signal"  // signals its parent behind that filter
 	roleExec    = "exec"    // COMMAND...: becomes it, behind a filter that allows all
@@ -78,9 +83,15 @@ func playRole(role string, args []string) int {
 		switch role {
 		case roleDoctor:
 		case roleBlocked:
-			if err := filter(blocking()); err != nil {
+			if err := filter(refusing(unix.SYS_PERF_EVENT_OPEN, unix.SYS_PTRACE)); err != nil {
 				return err
 			}
+		case roleNoBPF:
+			if err := filter(refusing(unix.SYS_BPF)); err != nil {
+				return err
+			}
+		case roleLacking:
+			return becomeWithout(args[0], args[1:])
 		case roleWatched:
 			if err := filter(watching()); err != nil {
 				return err
@@ -111,6 +122,26 @@ func playRole(role string, args []string) int {
 		return 1
 	}
 	return 0
+}
+
+// becomeWithout runs this program again as a doctor that lacks capabilities: root
+// gets by execve what its bounding set has (capabilities(7)), which is the calling
+// thread's.
+func becomeWithout(pid string, bits []string) error {
+	runtime.LockOSThread()
+	for _, text := range bits {
+		bit, err := strconv.ParseUint(text, 10, 8)
+		if err != nil {
+			return err
+		}
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(bit), 0, 0, 0); err != nil {
+			return fmt.Errorf("drop capability %d: %w", bit, err)
+		}
+	}
+	if err := os.Setenv(roleVariable, roleDoctor); err != nil {
+		return err
+	}
+	return syscall.Exec("/proc/self/exe", []string{"doctor", pid}, os.Environ())
 }
 
 // build builds a program once for each set of flags. dir is relative to this
@@ -199,9 +230,9 @@ func diagnose(t *testing.T, pid int) report {
 }
 
 // runRole runs a doctor in a process of its own.
-func runRole(t *testing.T, role string, pid int, attr *syscall.SysProcAttr) report {
+func runRole(t *testing.T, role string, pid int, attr *syscall.SysProcAttr, args ...string) report {
 	t.Helper()
-	cmd := exec.Command(helper(), strconv.Itoa(pid))
+	cmd := exec.Command(helper(), append([]string{strconv.Itoa(pid)}, args...)...)
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), roleVariable+"="+role)
 	cmd.SysProcAttr = attr

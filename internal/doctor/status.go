@@ -84,6 +84,7 @@ const (
 	capSysPtrace = 19
 	capSysAdmin  = 21
 	capPerfmon   = 38
+	capBPF       = 39
 )
 
 // capNames are the kernel's names by bit, for telling what a service holds.

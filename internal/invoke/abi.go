@@ -75,6 +75,22 @@ func assign(args, results []godwarf.Type) (frame, error) {
 	return f, nil
 }
 
+// LastResult says where a function leaves the last of its results: in registers
+// from number reg on, as the ABI counts them, or, with reg -1, on the stack, stack
+// bytes from where the frame of its caller begins. What is left out of args matters
+// for the latter only.
+func LastResult(args, results []godwarf.Type) (reg int, stack int64, err error) {
+	f, err := assign(args, results)
+	if err != nil || len(results) == 0 {
+		return 0, 0, err
+	}
+	last := f.results[len(results)-1]
+	if len(last.regs) == 0 {
+		return -1, last.stack, nil
+	}
+	return last.regs[0], 0, nil
+}
+
 // take assigns parts to registers; not ok if there are not enough, and then none
 // is used up.
 func take(parts []part, ints, floats *int) (regs []int, ok bool) {

@@ -167,8 +167,8 @@ func (t *Thread) runTo(rearm func(), judge func(Regs) verdict) (Cause, uint64, e
 			if !t.slot.Running() {
 				return 0, 0, errRelease
 			}
-			if addr, stop, err := t.atProbe(s, before); err != nil || stop {
-				return CauseStop, addr, err
+			if cause, addr, err := t.atProbe(s, before); err != nil || cause != 0 {
+				return cause, addr, err
 			}
 		}
 		switch {
@@ -256,7 +256,7 @@ func (t *Thread) readMail(rearm func()) (ours, pause bool, err error) {
 		t.report(Event{Passed: &Passed{Cause: CauseProbes, Addrs: off.Addrs, G: t.g, Why: off.Why}})
 	}
 	if m.probes != nil {
-		t.plan.Probes = *m.probes
+		t.plan.Probes, t.plan.Returns = m.probes.probes, m.probes.returns
 	}
 	if m.watches != nil {
 		t.plan.Watches = *m.watches

@@ -21,24 +21,52 @@ type Births struct {
 	Adopt   uint64 // entry of gate.adopt
 	Again   uint64 // entry of gate.again, which jumps to where R13 says
 	// Follow says whether the go statement that returns to ret is one whose
-	// goroutine belongs to the request. Safe to call from any goroutine.
+	// goroutine belongs to the request, and Room whether the gate could take one
+	// now. Safe to call from any goroutine.
 	Follow func(ret uint64) bool
+	Room   func() bool
 	// Born is called when one was taken along; it must not block.
 	Born func()
 }
 
-// maxBirths is how many goroutines of one goroutine are taken along. Each costs its
+// MaxBirths is how many goroutines of one goroutine are taken along. Each costs its
 // starter about a millisecond, and a loop that starts 10,000 is not debugged one by
 // one.
-const maxBirths = 500
+const MaxBirths = 500
+
+// Untouched says why goroutines that a thread's request has started were not taken
+// along, though Births.Follow wants them: some of the reasons below, or 0.
+type Untouched uint32
+
+// The reasons. With the first one it is not known whether any were started: nothing
+// was there to notice them.
+const (
+	NoHardware Untouched = 1 << iota // during some part of the way no hardware breakpoint was left
+	TooMany                          // there were more than MaxBirths
+	NoRoom                           // Births.Room said so
+)
+
+// Untouched says what has happened so far.
+func (t *Thread) Untouched() Untouched { return Untouched(t.untouched.Load()) }
+
+// Births is how many goroutines were taken along so far.
+func (t *Thread) Births() int { return int(t.births.Load()) }
+
+func (t *Thread) noteUntouched(why Untouched) { t.untouched.Or(uint32(why)) }
+
+// awaitsBirths says whether go statements are to be noticed. One more than
+// MaxBirths is, to know that there are more.
+func (t *Thread) awaitsBirths() bool {
+	return t.proc.Births.NewProc != 0 && t.Untouched()&TooMany == 0
+}
 
 // adopt is called in a ptrace-stop at the entry of runtime.newproc. If the
 // goroutine is to be followed the thread stands there with another function to
 // start afterwards, with no breakpoint armed; otherwise nothing was done.
 func (t *Thread) adopt(regs Regs) (bool, error) {
 	b := &t.proc.Births
-	if t.births >= maxBirths {
-		return false, nil // not armed any more from the next time on
+	if !t.awaitsBirths() {
+		return false, nil
 	}
 	if regs.Rax == t.adopted {
 		// It was here, if a signal took the resume flag. No other function can be
@@ -48,6 +76,14 @@ func (t *Thread) adopt(regs Regs) (bool, error) {
 	ret, err := t.proc.Mem.Uint64(regs.Rsp)
 	if err != nil || !b.Follow(ret) {
 		return false, err
+	}
+	switch {
+	case t.Births() >= MaxBirths:
+		t.noteUntouched(TooMany)
+		return false, nil
+	case !b.Room():
+		t.noteUntouched(NoRoom)
+		return false, nil
 	}
 	// Should we die, the thread comes back to gate.again with these registers, and
 	// starts what it was to start. R13 is nobody's at the entry of a function
@@ -69,8 +105,10 @@ func (t *Thread) adopt(regs Regs) (bool, error) {
 	}
 	now.Rax = child
 	jump(&now, b.NewProc)
-	t.adopted = child
-	t.births++
+	if child != regs.Rax {
+		t.adopted = child
+		t.births.Add(1)
+	}
 	return true, t.lost(setRegs(t.tid, now))
 }
 
@@ -116,7 +154,7 @@ func (t *Thread) birth(regs Regs, rearm func()) (pause bool, err error) {
 		return false, err
 	}
 	if !again {
-		if t.births >= maxBirths {
+		if !t.awaitsBirths() {
 			rearm() // without newproc
 		}
 		return false, t.contPast()

@@ -43,15 +43,20 @@ func (t *Thread) freeze() (st *State, why string, err error) {
 			return nil, "", t.lost(err)
 		}
 		if t.proc.NoFreeze(regs.Rip) {
-			return nil, "the Go runtime cannot park it there: it is in the runtime or in assembly", nil
-		}
-		st, why, err = t.inject(regs)
-		if st != nil {
-			t.dropWatches() // what this thread does until it is thawed is not the request's
-			t.probes.pause()
-		}
-		if err != nil || st != nil {
-			return st, why, err
+			why = "the Go runtime cannot park it there: it is in the runtime or in assembly"
+			if t.proc.NoFreeze(t.proc.Func(regs.Rip)[0]) {
+				return nil, why, nil
+			}
+			// It is inlined there: some instructions.
+		} else {
+			st, why, err = t.inject(regs)
+			if st != nil {
+				t.dropWatches() // what this thread does until it is thawed is not the request's
+				t.probes.pause()
+			}
+			if err != nil || st != nil {
+				return st, why, err
+			}
 		}
 		at, err := t.stepFrom(regs)
 		if err != nil {
@@ -256,7 +261,7 @@ func (t *Thread) hold() (release bool, err error) {
 				m.resume = nil
 			})
 			if !m.release {
-				t.probes.run(t.plan.Probes) // now, since the thread has no P to hold meanwhile
+				t.probes.run(wanted{t.plan.Probes, t.plan.Returns}) // now, since the thread has no P to hold meanwhile
 			}
 			if err := t.slot.SetHeld(false); err != nil {
 				return false, err

@@ -61,27 +61,34 @@ type prober struct {
 	link    link.Link // nil: none is armed
 	fading  []uint64  // removed, and perhaps still there
 	pinned  bool      // the probes may not be changed just now
-	late    *[]uint64 // what to arm when they may; nil: as it is
+	late    *wanted   // what to arm when they may; nil: as it is
 	armed   []uint64
+	exits   armedReturns
 	running bool
 	ended   bool
-	since   time.Time         // when it began to run
-	off     map[uint64]bool   // those that a limit has removed since
-	never   map[uint64]bool   // those that the kernel cannot do
-	cookies map[uint64]uint64 // of each address; never reused
-	counted [MaxProbes]uint64 // foreign hits when the thread began to run
-	timer   *time.Timer       // the next look, or the end of the lingering
+	since   time.Time          // when it began to run
+	off     map[uint64]bool    // those that a limit has removed since
+	never   map[uint64]bool    // those that the kernel cannot do
+	cookies map[uint64]uint64  // of each address; never reused
+	counted [maxCookies]uint64 // foreign hits when the thread began to run
+	timer   *time.Timer        // the next look, or the end of the lingering
 }
 
-// run arms exactly addrs, for a thread that is about to run.
-func (p *prober) run(addrs []uint64) {
+// wanted is what a plan wants to have armed.
+type wanted struct {
+	probes  []uint64
+	returns *Returns
+}
+
+// run arms exactly what is wanted, for a thread that is about to run.
+func (p *prober) run(w wanted) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(addrs) == 0 && p.kernel == nil || p.ended {
+	if len(w.probes) == 0 && w.returns == nil && p.kernel == nil || p.ended {
 		return
 	}
 	p.running, p.since, p.off = true, time.Now(), nil
-	p.arm(addrs)
+	p.arm(w)
 	if p.kernel == nil {
 		return
 	}
@@ -94,11 +101,11 @@ func (p *prober) run(addrs []uint64) {
 }
 
 // set is run for a thread that runs already; without effect while it is frozen.
-func (p *prober) set(addrs []uint64) {
+func (p *prober) set(w wanted) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.running && !p.ended {
-		p.arm(addrs)
+		p.arm(w)
 		p.schedule(probeLook)
 	}
 }
@@ -108,7 +115,7 @@ func (p *prober) pause() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running = false
-	if p.link != nil {
+	if p.links() {
 		p.schedule(probeLinger)
 	}
 }
@@ -142,7 +149,7 @@ func (p *prober) look() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.ended || p.link == nil:
+	case p.ended || !p.links():
 	case p.pinned:
 		p.schedule(probeLook)
 	case !p.running:
@@ -163,22 +170,23 @@ func (p *prober) enforce() {
 		limits.Hits = DefaultProbeHits
 	}
 	if time.Since(p.since) > limits.Time {
-		p.drop(slices.Clone(p.armed), fmt.Sprintf("it has run for %v, the most for which they may slow the others down", limits.Time))
+		p.drop(slices.Concat(p.armed, p.exits.addrs), fmt.Sprintf("it has run for %v, the most for which they may slow the others down", limits.Time))
 		return
 	}
 	counts, err := p.kernel.foreign()
 	if err != nil {
 		return
 	}
-	hits := func(a uint64) uint64 { c := p.cookies[a]; return counts[c] - p.counted[c] }
+	hits := func(a uint64) uint64 { c := p.number(a); return counts[c] - p.counted[c] }
+	all := slices.Concat(p.armed, p.exits.addrs)
 	var total, ofHot uint64
-	for _, a := range p.armed {
+	for _, a := range all {
 		total += hits(a)
 	}
 	var hot []uint64
-	for _, a := range p.armed {
+	for _, a := range all {
 		// Many that are each within their limit are too much together.
-		if n := hits(a); n > limits.Hits || total > allProbes*limits.Hits && n >= total/uint64(len(p.armed)) {
+		if n := hits(a); n > limits.Hits || total > allProbes*limits.Hits && n > 0 && n >= total/uint64(len(all)) {
 			hot, ofHot = append(hot, a), ofHot+n
 		}
 	}
@@ -195,16 +203,21 @@ func (p *prober) drop(addrs []uint64, why string) {
 	for _, a := range addrs {
 		p.off[a] = true
 	}
-	p.arm(p.armed)
+	p.arm(wanted{p.armed, p.exits.set})
 	p.tell(Off{addrs, why})
 }
 
-// arm makes addrs, less those that are off, the armed ones.
-func (p *prober) arm(addrs []uint64) {
+// arm makes what is wanted, less what is off, the armed ones.
+func (p *prober) arm(w wanted) {
 	if p.late = nil; p.pinned {
-		p.late = &addrs
+		p.late = &w
 		return
 	}
+	p.armProbes(w.probes)
+	p.armReturns(w.returns)
+}
+
+func (p *prober) armProbes(addrs []uint64) {
 	want := slices.DeleteFunc(slices.Clone(addrs), func(a uint64) bool { return p.off[a] || p.never[a] })
 	slices.Sort(want)
 	want = slices.Compact(want)
@@ -225,7 +238,7 @@ func (p *prober) arm(addrs []uint64) {
 func (p *prober) retire(l link.Link, addrs []uint64) {
 	if l != nil {
 		p.fading = append(p.fading, addrs...)
-		go l.Close() // see uprobe: the probes go soon, the wait behind that is long
+		closeLink(l)
 	}
 }
 
@@ -262,18 +275,24 @@ func (p *prober) possible(addr uint64) bool {
 	return err != nil || !slices.ContainsFunc(inst.Prefix[:], func(x x86asm.Prefix) bool { return x&0xff == x86asm.PrefixLOCK })
 }
 
+// load brings the program into the kernel, once.
+func (p *prober) load() error {
+	if p.kernel != nil || p.err != nil {
+		return p.err
+	}
+	if p.kernel, p.err = newUprobe(p.proc.PID, p.tid); p.err != nil {
+		p.kernel = nil
+		return p.err
+	}
+	p.loaded.Store(p.kernel)
+	p.cookies, p.never = make(map[uint64]uint64), make(map[uint64]bool)
+	return nil
+}
+
 // attach arms want.
 func (p *prober) attach(want []uint64) error {
-	if p.kernel == nil {
-		if p.err != nil {
-			return p.err
-		}
-		if p.kernel, p.err = newUprobe(p.proc.PID, p.tid); p.err != nil {
-			p.kernel = nil
-			return p.err
-		}
-		p.loaded.Store(p.kernel)
-		p.cookies, p.never = make(map[uint64]uint64), make(map[uint64]bool)
+	if err := p.load(); err != nil {
+		return err
 	}
 	for _, a := range want {
 		if _, ok := p.cookies[a]; !ok {
@@ -317,7 +336,12 @@ func (p *prober) attach(want []uint64) error {
 func (p *prober) disarm() {
 	p.retire(p.link, p.armed)
 	p.link, p.armed = nil, nil
+	p.retire(p.exits.link, p.exits.addrs)
+	p.exits = armedReturns{}
 }
+
+// links says whether any probe is armed.
+func (p *prober) links() bool { return p.link != nil || p.exits.link != nil }
 
 // hit gives the registers before the instruction of a probe that the thread has
 // hit since the last hit that was dealt with. To be called in a ptrace-stop, by
@@ -341,6 +365,10 @@ func (p *prober) pin(pc uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pinned = slices.Contains(p.armed, pc)
+	if _, found := slices.BinarySearch(p.exits.addrs, pc); found {
+		// A nil error would not stop it.
+		p.pinned = p.kernel.stopAlways(true) == nil || p.pinned
+	}
 	return p.pinned
 }
 
@@ -348,6 +376,9 @@ func (p *prober) unpin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pinned = false
+	if len(p.exits.addrs) > 0 {
+		_ = p.kernel.stopAlways(false) // at worst it is stopped for nothing
+	}
 	if p.late != nil {
 		p.arm(*p.late)
 	}

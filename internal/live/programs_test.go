@@ -34,6 +34,10 @@ var buildDir string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if what := os.Getenv(armVariable); what != "" {
+		fmt.Fprintln(os.Stderr, armForever(what))
+		return 1
+	}
 	var err error
 	if buildDir, err = os.MkdirTemp("", "remotedbg-live-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

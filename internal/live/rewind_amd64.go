@@ -14,19 +14,19 @@ import (
 // again, where nothing is kept (there is no red zone in Go code).
 
 // atProbe deals with the stop s of a thread that has hit the probe at before's
-// instruction pointer. stop: it stands at addr now, as at a breakpoint. Otherwise
-// the hit is none of the request's, and s is still to be answered.
-func (t *Thread) atProbe(s stop, before [ptRegs]uint64) (addr uint64, stop bool, err error) {
+// instruction pointer. With a cause it stands at addr now, as at a breakpoint.
+// Otherwise the hit is none of the request's, and s is still to be answered.
+func (t *Thread) atProbe(s stop, before [ptRegs]uint64) (cause Cause, addr uint64, err error) {
 	regs, err := getRegs(t.tid)
 	if err != nil {
-		return 0, false, t.lost(err)
+		return 0, 0, t.lost(err)
 	}
 	was := rewound(regs, before)
-	if !t.wanted(was.Rip) {
-		return 0, false, nil // it has been taken off the plan
+	if cause, err = t.causeOf(was); err != nil || cause == 0 {
+		return 0, 0, err
 	}
 	if ours, err := t.requests(regs); err != nil || !ours {
-		return 0, false, err
+		return 0, 0, err
 	}
 	switch {
 	case regs.Rip == was.Rip:
@@ -34,20 +34,38 @@ func (t *Thread) atProbe(s stop, before [ptRegs]uint64) (addr uint64, stop bool,
 		// round of a repeated string instruction.
 	case t.undone(was, regs):
 		if err := setRegs(t.tid, was); err != nil {
-			return 0, false, t.lost(err)
+			return 0, 0, t.lost(err)
 		}
 	case regs.Rip > was.Rip && regs.Rip <= was.Rip+longestInst:
 		// It has written memory that others may have seen. The thread is shown
 		// in front of it, and stays behind it.
 		t.late = &late{from: was.Rip, at: regs.Rip}
 	default:
-		return 0, false, nil
+		return 0, 0, nil
 	}
 	if s.sig != unix.SIGURG && !s.fault() {
 		// Comes again, when the thread has been frozen or goes on.
 		_ = unix.Tgkill(t.proc.PID, t.tid, s.sig)
 	}
-	return was.Rip, true, nil
+	return cause, was.Rip, nil
+}
+
+// causeOf says what a thread stops for that has hit a probe with registers was; 0
+// if for nothing any more: it has been taken off the plan.
+func (t *Thread) causeOf(was Regs) (Cause, error) {
+	if t.wanted(was.Rip) {
+		return CauseStop, nil
+	}
+	site, ok := t.plan.Returns.at(was.Rip)
+	if !ok {
+		return 0, nil
+	}
+	r, ok, err := t.returned(site, was)
+	if err != nil || !ok {
+		return 0, err
+	}
+	t.returning = r
+	return CauseReturn, nil
 }
 
 // stepProbe is stepOver for an instruction with a probe, which is pinned: it stops

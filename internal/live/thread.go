@@ -98,6 +98,8 @@ type Plan struct {
 	// by uprobes. They slow other threads down that pass there, and are armed
 	// only while the thread runs freely: not if Within or UntilText is set.
 	Probes []uint64
+	// Returns are watched like Probes; nil: none are.
+	Returns *Returns
 	// Watches are watched all the way, also while the thread is stepped; at
 	// most MaxWatches. They take debug registers that Stops could have had.
 	Watches []Watch
@@ -112,7 +114,8 @@ const (
 	CauseText                    // reached Plan.UntilText
 	CausePause                   // Pause was called
 	CauseWatch                   // one of Plan.Watches was hit: the last one of Frozen.Hits
-	CauseProbes                  // of a Passed only: Addrs of Plan.Probes are not armed any more
+	CauseProbes                  // of a Passed only: Addrs of Plan.Probes or Plan.Returns are not armed any more
+	CauseReturn                  // at one of Plan.Returns, with an error: Frozen.Returned
 )
 
 // State is a thread as it was stopped. It is what the goroutine goes on with.
@@ -133,14 +136,17 @@ type Event struct {
 // Frozen says that the runtime has parked the request; it waits for Resume.
 type Frozen struct {
 	Cause Cause
-	Addr  uint64 // with CauseStop: which of Plan.Stops
+	Addr  uint64 // with CauseStop: which of Plan.Stops; with CauseReturn: which of Plan.Returns
 	State State
+	// Returned is what is returned, with CauseReturn. If State.Regs.Rip is not Addr
+	// the runtime could not park the request before the function had returned.
+	Returned Returned
+	// Strayed: the request could not be frozen at Addr, one of Plan.Frame, and has
+	// gone on to another frame than the one that came there.
+	Strayed bool
 	// Unarmed are those of Plan.Stops that could not be watched during some
 	// part of the way, since the hardware holds four.
 	Unarmed []uint64
-	// Unfollowed: during some part of the way the hardware had no room left to
-	// notice the goroutines that the request starts.
-	Unfollowed bool
 	// Hits are those of Plan.Watches, in order. With another Cause than
 	// CauseWatch they were on the way from the stop to where the thread could
 	// be frozen.
@@ -180,7 +186,9 @@ type Thread struct {
 	stopTotal atomic.Int64 // ns of the stops that are over
 	// listening: stopped along with its whole process (job control).
 	listening atomic.Bool
-	seen      seen // used by whoever calls Look only
+	seen      seen          // used by whoever calls Look only
+	untouched atomic.Uint32 // see Untouched
+	births    atomic.Int32  // see Births
 
 	mu   sync.Mutex
 	mail mail
@@ -193,17 +201,17 @@ type Thread struct {
 	hits    []Hit // not reported yet
 	// passHits: a hit is no reason to stop a thread that is on its way to
 	// where it can be frozen.
-	passHits   bool
-	late       *late // how the next Frozen is to be shown
-	last       Cause // why it was frozen last
-	plan       Plan
-	resumed    int             // the request that resumed it last: PTRACE_CONT or PTRACE_SINGLESTEP
-	unarmed    map[uint64]bool // of the running plan
-	unfollowed bool            // see Frozen
-	adopted    uint64          // the function that adopt had started last; 0: none
-	births     int             // how many were taken along
-	g          uint64          // the request's runtime.g, 0 until seen
-	calls      calling         // of a frozen request
+	passHits  bool
+	late      *late    // how the next Frozen is to be shown
+	returning Returned // of the CauseReturn that it is to be frozen for
+	last      Cause    // why it was frozen last
+	plan      Plan
+	base      uint64          // how deep the stack was when the step began, 0: no step
+	resumed   int             // the request that resumed it last: PTRACE_CONT or PTRACE_SINGLESTEP
+	unarmed   map[uint64]bool // of the running plan
+	adopted   uint64          // the function that adopt had started last; 0: none
+	g         uint64          // the request's runtime.g, 0 until seen
+	calls     calling         // of a frozen request
 }
 
 // mail is what other goroutines ask of the tracing goroutine.
@@ -212,7 +220,7 @@ type mail struct {
 	pause   bool
 	stops   *[]uint64 // new Plan.Stops for the running plan
 	watches *[]Watch  // new Plan.Watches for it
-	probes  *[]uint64 // new Plan.Probes for it
+	probes  *wanted   // new Plan.Probes and Plan.Returns for it
 	off     []Off     // probes that were removed
 	resume  *Plan
 	call    *Call
@@ -256,10 +264,11 @@ func (t *Thread) SetStops(stops []uint64) { t.post(func(m *mail) { m.stops = &st
 // SetWatches is SetStops for its Watches.
 func (t *Thread) SetWatches(list []Watch) { t.post(func(m *mail) { m.watches = &list }) }
 
-// SetProbes is SetStops for its Probes. It takes some milliseconds.
-func (t *Thread) SetProbes(addrs []uint64) {
-	t.post(func(m *mail) { m.probes = &addrs })
-	t.probes.set(addrs)
+// SetProbes is SetStops for its Probes and Returns. It takes some milliseconds.
+func (t *Thread) SetProbes(addrs []uint64, returns *Returns) {
+	w := wanted{addrs, returns}
+	t.post(func(m *mail) { m.probes = &w })
+	t.probes.set(w)
 }
 
 // Pause asks a running thread to freeze where it can.

@@ -52,7 +52,7 @@ func (t *Thread) seize() error {
 	// First, since it takes milliseconds: what lies between a breakpoint and the
 	// answer must be short. Should we be stopped there the service gives up
 	// waiting, and the thread goes on with our breakpoints to other requests.
-	t.probes.run(t.plan.Probes)
+	t.probes.run(wanted{t.plan.Probes, t.plan.Returns})
 	if err := ptrace(unix.PTRACE_SEIZE, t.tid, 0); err != nil {
 		return fmt.Errorf("PTRACE_SEIZE thread %d: %w", t.tid, err)
 	}
@@ -74,11 +74,11 @@ func (t *Thread) arm(addrs []uint64) {
 	if room := HardwareSlots - len(t.watches); len(addrs) > room {
 		addrs, left = addrs[:room], addrs[room:]
 	}
-	if t.proc.Births.NewProc != 0 && t.births < maxBirths {
+	if t.awaitsBirths() {
 		if len(addrs)+len(t.watches) < HardwareSlots {
 			addrs = append(slices.Clip(addrs), t.proc.Births.NewProc)
 		} else {
-			t.unfollowed = true
+			t.noteUntouched(NoHardware)
 		}
 	}
 	// The kernel refuses when somebody else uses debug registers, or when we
@@ -119,36 +119,39 @@ func (t *Thread) follow() error {
 				continue
 			}
 		}
-		if cause == CauseWatch {
-			if err := t.returnToUser(); err != nil {
-				return err
-			}
-		}
-		st, why, err := t.freeze()
+		end, err := t.settle(cause, addr)
 		if err != nil {
 			return err
 		}
+		cause, addr, t.last = end.cause, end.addr, end.cause
 		hits := t.hits
 		t.hits = nil
-		if st == nil {
+		if end.state == nil {
 			t.late = nil
 			if cause == CauseWatch {
 				addr = hits[len(hits)-1].Watch.Addr
 			}
-			t.report(Event{Passed: &Passed{Cause: cause, Addr: addr, G: t.g, Why: why}})
+			t.report(Event{Passed: &Passed{Cause: cause, Addr: addr, G: t.g, Why: end.why}})
 			continue
 		}
-		t.report(Event{Frozen: &Frozen{Cause: cause, Addr: addr, State: t.shown(*st), Unarmed: slices.Collect(maps.Keys(t.unarmed)), Unfollowed: t.unfollowed, Hits: hits}})
-		t.unarmed, t.unfollowed = nil, false
+		t.report(Event{Frozen: &Frozen{
+			Cause: cause, Addr: addr, State: t.shown(*end.state), Strayed: end.strayed, Returned: t.returning,
+			Unarmed: slices.Collect(maps.Keys(t.unarmed)), Hits: hits,
+		}})
+		t.unarmed = nil
+		before := t.plan
 		release, err := t.hold()
 		if err != nil {
 			return err
 		}
-		if err := t.thaw(st); err != nil {
+		if err := t.thaw(end.state); err != nil {
 			return err
 		}
 		if release {
 			return errRelease
+		}
+		if err := t.noteBase(before); err != nil {
+			return err
 		}
 	}
 }

@@ -36,7 +36,8 @@ var ErrProbes = errors.New("uprobes refused")
 type uprobe struct {
 	prog   *ebpf.Program
 	record *ebpf.Map // one probeRecord
-	counts *ebpf.Map // MaxProbes times uint64: hits of other threads, by cookie
+	counts *ebpf.Map // maxCookies times uint64: hits of other threads, by cookie
+	always *ebpf.Map // uint64, not 0: its own thread is stopped at nil errors, too
 	exe    *link.Executable
 	pid    int
 }
@@ -51,6 +52,28 @@ type probeRecord struct {
 
 const ptRegs = 21
 
+// A cookie is the number of a probe and, from checkShift on, what is to be looked
+// at before its thread is stopped: 0 for nothing, 1 and more for the register of
+// struct pt_regs with that number less one, or checkStack and an offset from the
+// stack pointer. If that is 0 the thread goes on.
+const (
+	maxCookies = MaxProbes + MaxReturns
+	checkShift = 32
+	checkStack = 64
+)
+
+// abiPtRegs are the registers of Go's internal ABI, as numbers in struct pt_regs.
+var abiPtRegs = [...]uint64{10, 5, 11, 14, 13, 9, 8, 7, 6}
+
+// cookie is that of probe number n at a return.
+func (s ReturnSite) cookie(n int) uint64 {
+	check := checkStack + s.Stack
+	if s.Reg >= 0 {
+		check = abiPtRegs[s.Reg] + 1
+	}
+	return check<<checkShift | uint64(n)
+}
+
 // newUprobe loads the program for the thread tid of process pid, both in our
 // pid namespace.
 func newUprobe(pid, tid int) (u *uprobe, err error) {
@@ -63,16 +86,20 @@ func newUprobe(pid, tid int) (u *uprobe, err error) {
 		return nil, fmt.Errorf("pid namespace: %w", err)
 	}
 	u = &uprobe{pid: pid}
+	loading := u // a return of nil makes u that
 	defer func() {
 		if err != nil {
-			u.close()
+			loading.close()
 			err = fmt.Errorf("%w: %w", ErrProbes, err)
 		}
 	}()
 	if u.record, err = ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8 * (1 + ptRegs), MaxEntries: 1}); err != nil {
 		return nil, err
 	}
-	if u.counts, err = ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8 * MaxProbes, MaxEntries: 1}); err != nil {
+	if u.counts, err = ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8 * maxCookies, MaxEntries: 1}); err != nil {
+		return nil, err
+	}
+	if u.always, err = ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1}); err != nil {
 		return nil, err
 	}
 	u.prog, err = ebpf.NewProgram(&ebpf.ProgramSpec{
@@ -109,8 +136,9 @@ func (u *uprobe) program(dev, ino uint64, tid int32) asm.Instructions {
 			asm.StoreMem(asm.R7, 8*(i+1), asm.R1, asm.DWord),
 		)
 	}
+	ins = append(ins, u.check()...)
 	return append(ins,
-		asm.LoadMem(asm.R1, asm.R7, 0, asm.DWord),
+		asm.LoadMem(asm.R1, asm.R7, 0, asm.DWord).WithSymbol("stop"),
 		asm.Add.Imm(asm.R1, 1),
 		asm.StoreMem(asm.R7, 0, asm.R1, asm.DWord),
 		asm.Mov.Imm(asm.R1, int32(unix.SIGURG)),
@@ -119,7 +147,8 @@ func (u *uprobe) program(dev, ino uint64, tid int32) asm.Instructions {
 
 		asm.Mov.Reg(asm.R1, asm.R6).WithSymbol("foreign"),
 		asm.FnGetAttachCookie.Call(),
-		asm.JGE.Imm(asm.R0, MaxProbes, "out"),
+		asm.Mov.Reg32(asm.R0, asm.R0), // the number alone
+		asm.JGE.Imm(asm.R0, maxCookies, "out"),
 		asm.LSh.Imm(asm.R0, 3),
 		asm.LoadMapValue(asm.R1, u.counts.FD(), 0),
 		asm.Add.Reg(asm.R1, asm.R0),
@@ -129,6 +158,42 @@ func (u *uprobe) program(dev, ino uint64, tid int32) asm.Instructions {
 		asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
 		asm.Return(),
 	)
+}
+
+// check goes on to "stop" unless what the cookie names is 0. R6 is the context, R7
+// the record, which has the registers already.
+func (u *uprobe) check() asm.Instructions {
+	const word = -16 // where a word of the stack is read to, below the frame pointer
+	const rsp = 19
+	return asm.Instructions{
+		asm.LoadMapValue(asm.R1, u.always.FD(), 0),
+		asm.LoadMem(asm.R1, asm.R1, 0, asm.DWord),
+		asm.JNE.Imm(asm.R1, 0, "stop"),
+		asm.Mov.Reg(asm.R1, asm.R6),
+		asm.FnGetAttachCookie.Call(),
+		asm.RSh.Imm(asm.R0, checkShift),
+		asm.JEq.Imm(asm.R0, 0, "stop"),
+		asm.JGE.Imm(asm.R0, checkStack, "stack"),
+		asm.JGT.Imm(asm.R0, ptRegs, "out"),
+		asm.LSh.Imm(asm.R0, 3), // behind Seq: number n, counted from 1, is at 8n
+		asm.Mov.Reg(asm.R1, asm.R7),
+		asm.Add.Reg(asm.R1, asm.R0),
+		asm.LoadMem(asm.R1, asm.R1, 0, asm.DWord),
+		asm.JEq.Imm(asm.R1, 0, "out"),
+		asm.Ja.Label("stop"),
+
+		asm.Mov.Reg(asm.R3, asm.R0).WithSymbol("stack"),
+		asm.Sub.Imm(asm.R3, checkStack),
+		asm.LoadMem(asm.R1, asm.R7, 8*(1+rsp), asm.DWord),
+		asm.Add.Reg(asm.R3, asm.R1),
+		asm.Mov.Reg(asm.R1, asm.RFP),
+		asm.Add.Imm(asm.R1, word),
+		asm.Mov.Imm(asm.R2, 8),
+		asm.FnProbeReadUser.Call(),
+		asm.JNE.Imm(asm.R0, 0, "out"), // not mapped just now
+		asm.LoadMem(asm.R1, asm.RFP, word, asm.DWord),
+		asm.JEq.Imm(asm.R1, 0, "out"),
+	}
 }
 
 // arm puts uprobes at offsets of the executable file, with the cookie of each.
@@ -151,15 +216,25 @@ func (u *uprobe) last() (r probeRecord, err error) {
 	return r, nil
 }
 
-// foreign reads how often other threads have hit the probes, by cookie.
-func (u *uprobe) foreign() (n [MaxProbes]uint64, err error) {
+// foreign reads how often other threads have hit the probes, by number.
+func (u *uprobe) foreign() (n [maxCookies]uint64, err error) {
 	return n, u.counts.Lookup(uint32(0), &n)
+}
+
+// stopAlways says whether its thread is to be stopped whatever it returns.
+func (u *uprobe) stopAlways(on bool) error {
+	var word uint64
+	if on {
+		word = 1
+	}
+	return u.always.Put(uint32(0), word)
 }
 
 func (u *uprobe) close() {
 	_ = u.prog.Close() // these lose nothing; nil is allowed
 	_ = u.record.Close()
 	_ = u.counts.Close()
+	_ = u.always.Close()
 }
 
 // innerTID is what a thread is called in the pid namespace of its process:
@@ -196,7 +271,7 @@ func CheckProbes() error {
 	if err != nil {
 		return err
 	}
-	go l.Close() // waits for a grace period of the kernel
+	closeLink(l)
 	return nil
 }
 

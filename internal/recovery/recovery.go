@@ -30,6 +30,11 @@ type Report struct {
 	Thawed   int  // requests that were frozen: they go on
 	Released int  // requests, finished or not, whose thread nobody had let go of: it was
 
+	// Probes are uprobes that were left in the text: they were removed. ProbesErr
+	// says why that cannot be told, or could not be done.
+	Probes    int
+	ProbesErr error
+
 	// Traced are the threads of requests that have a tracer, and who that
 	// is. They were left alone: only the tracer can let go of them.
 	Traced []Traced
@@ -40,7 +45,9 @@ type Report struct {
 type Traced struct{ Thread, Tracer int }
 
 // Healed says whether there was something to heal.
-func (r Report) Healed() bool { return r.Armed != 0 || r.Rules || r.Thawed > 0 || r.Released > 0 }
+func (r Report) Healed() bool {
+	return r.Armed != 0 || r.Rules || r.Thawed > 0 || r.Released > 0 || r.Probes > 0
+}
 
 // Lines are the report for a person; none if nothing was left behind.
 func (r Report) Lines() []string {
@@ -57,6 +64,12 @@ func (r Report) Lines() []string {
 	}
 	if r.Released > 0 {
 		add("%s kept for a dead agent: released", were(r.Released, "slot"))
+	}
+	if r.Probes > 0 {
+		add("%s left in the program text: removed", were(r.Probes, "uprobe"))
+	}
+	if r.ProbesErr != nil {
+		add("uprobes may be left in the program text: %v", r.ProbesErr)
 	}
 	for _, t := range r.Traced {
 		add("thread %d of a request is traced by process %d: left alone, it goes on when that process ends", t.Thread, t.Tracer)
@@ -108,6 +121,8 @@ func Heal(pid int, b *board.Board) (Report, error) {
 			return r, err
 		}
 	}
+	// Those left do no harm, and need not keep anybody from debugging.
+	r.Probes, r.ProbesErr = live.HealProbes(pid)
 	return r, nil
 }
 

@@ -88,7 +88,7 @@ func clipName(s string) string {
 func (r nameRule) fits(ws []string) bool {
 	rule := string(r)
 	for i := range ws {
-		if len(rule) >= suffixLen && (strings.HasSuffix(ws[i], rule) || strings.HasSuffix(ws[i], rule+"s")) {
+		if len(rule) >= suffixLen && endsIn(ws[i], rule) {
 			return true
 		}
 		if len(rule) >= containLen && strings.Contains(ws[i], rule) {
@@ -96,7 +96,7 @@ func (r nameRule) fits(ws []string) bool {
 		}
 		rest := rule
 		for _, w := range ws[i:] {
-			if rest == w || rest+"s" == w || rest+"es" == w {
+			if isPlural(w, rest) {
 				return true
 			}
 			var ok bool
@@ -108,11 +108,22 @@ func (r nameRule) fits(ws []string) bool {
 	return false
 }
 
-// ends tells whether the words are the rule, all of them.
-func (r nameRule) ends(ws []string) bool {
-	joined := strings.Join(ws, "")
-	return joined == string(r) || joined == string(r)+"s" ||
-		len(ws) == 1 && len(r) >= suffixLen && (strings.HasSuffix(joined, string(r)) || strings.HasSuffix(joined, string(r)+"s"))
+// endsIn tells whether a word ends in a rule or its plural. Here and below nothing
+// is put together to be compared: it is asked for each word and each rule.
+func endsIn(w, rule string) bool {
+	return strings.HasSuffix(w, rule) || strings.HasSuffix(strings.TrimSuffix(w, "s"), rule)
+}
+
+// isPlural tells whether w is the word one or a plural of it.
+func isPlural(w, one string) bool {
+	s, ok := strings.CutPrefix(w, one)
+	return ok && (s == "" || s == "s" || s == "es")
+}
+
+// ends tells whether the words are the rule, all of them; joined is them in one.
+func (r nameRule) ends(ws []string, joined string) bool {
+	s, ok := strings.CutPrefix(joined, string(r))
+	return ok && (s == "" || s == "s") || len(ws) == 1 && len(r) >= suffixLen && endsIn(joined, string(r))
 }
 
 // ownName is the part of a qualified name that its author chose last: of

@@ -39,6 +39,9 @@ func (p *Policy) Find(text []byte) []Span {
 	digits := 0 // up to here digits were looked at
 	noEnd := 0  // up to here there is no end of a PEM block
 	for i := 0; i < len(text); i++ {
+		if i+1 < len(text) && !begins.has(text[i], text[i+1]) {
+			continue // of nearly all bytes of memory no more is asked
+		}
 		var s Span
 		var ok bool
 		switch c := text[i]; {
@@ -66,6 +69,34 @@ func (p *Policy) Find(text []byte) []Span {
 		}
 	}
 	return merge(spans)
+}
+
+// begins are the two bytes that any pattern is tried at.
+var begins = func() (b pairs) {
+	for _, c := range []byte("0123456789 @=:") {
+		for next := range 256 {
+			b.add(c, byte(next))
+		}
+	}
+	b.add(jwtBegin[0], jwtBegin[1])
+	b.add(pemBegin[0], pemBegin[1])
+	for _, k := range issuerKeys {
+		b.add(k.prefix[0], k.prefix[1])
+	}
+	return b
+}()
+
+// pairs is a set of two bytes.
+type pairs [1 << 10]uint64
+
+func (p *pairs) add(a, b byte) {
+	at := uint16(a) | uint16(b)<<8
+	p[at>>6] |= 1 << (at & 63)
+}
+
+func (p *pairs) has(a, b byte) bool {
+	at := uint16(a) | uint16(b)<<8
+	return p[at>>6]&(1<<(at&63)) != 0
 }
 
 // class is a set of bytes.
@@ -97,10 +128,12 @@ func (c *class) run(text []byte, i int) int {
 	return i
 }
 
+var jwtBegin = []byte("eyJ")
+
 // jwtAt finds eyJ... . ... . ... (RFC 7519: the first two parts are JSON
 // objects, and {" is eyJ in base64).
 func jwtAt(text []byte, i int) (Span, bool) {
-	if !bytes.HasPrefix(text[i:], []byte("eyJ")) || i > 0 && base64url[text[i-1]] {
+	if !bytes.HasPrefix(text[i:], jwtBegin) || i > 0 && base64url[text[i-1]] {
 		return Span{}, false
 	}
 	at := base64url.run(text, i)
@@ -144,82 +177,12 @@ func pemAt(text []byte, i, noEnd int) (s Span, next int, ok bool) {
 	return Span{i, i + end}, i + len(rest), true
 }
 
-// cardAt finds the number of a payment card: 13 to 19 digits, perhaps in groups,
-// of a known issuer and with a check digit that is right. next is where the
-// digits end.
-func cardAt(text []byte, i int) (s Span, next int, ok bool) {
-	const most = 19
-	var number [most]byte
-	n, end := 0, i
-	at := i
-	for at < len(text) && at-i < 3*most {
-		c := text[at]
-		if c >= '0' && c <= '9' {
-			if n == most {
-				n++
-				break
-			}
-			number[n] = c - '0'
-			n++
-			at++
-			end = at
-			continue
-		}
-		if (c == ' ' || c == '-') && at+1 < len(text) && text[at+1] >= '0' && text[at+1] <= '9' {
-			at++
-			continue
-		}
-		break
-	}
-	for at < len(text) && text[at] >= '0' && text[at] <= '9' { // more digits than any card has
-		at++
-	}
-	if i > 0 && (wordChars[text[i-1]] && text[i-1] != '-') || n > most || n < 13 {
-		return Span{}, at, false
-	}
-	return Span{i, end}, at, issuer(number[:n]) && Luhn(number[:n])
-}
-
-// issuer tells the beginnings and lengths that card networks give out.
-func issuer(d []byte) bool {
-	two, three, four := int(d[0])*10+int(d[1]), 0, 0
-	three = two*10 + int(d[2])
-	four = three*10 + int(d[3])
-	switch n := len(d); {
-	case d[0] == 4:
-		return n == 13 || n == 16 || n == 19
-	case two >= 51 && two <= 55, four >= 2221 && four <= 2720:
-		return n == 16
-	case two == 34, two == 37:
-		return n == 15
-	case two == 36, two == 38, two == 39, three >= 300 && three <= 305:
-		return n == 14 || n == 16 || n == 19
-	case four == 6011, two == 65, three >= 644 && three <= 649, two == 35, two == 62:
-		return n >= 16
-	}
-	return false
-}
-
-// Luhn tells whether the last of digits, each 0 to 9, is the check digit of the
-// others (ISO/IEC 7812-1, annex B).
-func Luhn(digits []byte) bool {
-	sum := 0
-	for i := range digits {
-		d := int(digits[len(digits)-1-i])
-		if i%2 == 1 {
-			if d *= 2; d > 9 {
-				d -= 9
-			}
-		}
-		sum += d
-	}
-	return len(digits) > 1 && sum%10 == 0
-}
+var schemes = [][]byte{[]byte("bearer"), []byte("basic"), []byte("token"), []byte("apikey"), []byte("digest")}
 
 // schemeAt finds what comes behind "Bearer " and its like, at the space.
 func schemeAt(text []byte, i int) (Span, bool) {
-	for _, scheme := range []string{"bearer", "basic", "token", "apikey", "digest"} {
-		if i < len(scheme) || !bytes.EqualFold(text[i-len(scheme):i], []byte(scheme)) {
+	for _, scheme := range schemes {
+		if i < len(scheme) || text[i-1]|0x20 != scheme[len(scheme)-1] || !bytes.EqualFold(text[i-len(scheme):i], scheme) {
 			continue
 		}
 		if at := i - len(scheme); at > 0 && wordChars[text[at-1]] {

@@ -13,18 +13,39 @@ type Policy struct {
 	patterns patternSet
 	lifted   bool
 
-	known *nameCache
+	known *nameCaches
 }
 
-// nameCache remembers names: the same few thousand are asked for again and again.
+// nameCaches remember what was judged: the same few thousand are asked for again
+// and again, at each stop.
+type nameCaches struct{ names, keys, types nameCache }
+
 type nameCache struct {
 	mu    sync.RWMutex
-	names map[string]bool
+	known map[string]bool
 }
 
 // maxKnown bounds what is remembered: map keys are names too, and there is no end
 // of them.
 const maxKnown = 8192
+
+// get is what judge says of a name. One that is part of a longer text is copied.
+func (c *nameCache) get(name string, judge func(string) bool) bool {
+	c.mu.RLock()
+	secret, ok := c.known[name]
+	c.mu.RUnlock()
+	if ok {
+		return secret
+	}
+	secret = judge(name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil || len(c.known) >= maxKnown {
+		c.known = make(map[string]bool)
+	}
+	c.known[strings.Clone(name)] = secret
+	return secret
+}
 
 var standard = sync.OnceValue(func() *Policy {
 	p := &Policy{patterns: allPatterns, exact: map[string]bool{}}
@@ -39,7 +60,7 @@ func Default() *Policy { return standard() }
 
 func (p *Policy) ready() *Policy {
 	p.rules = sortedRules(p.rules)
-	p.known = &nameCache{names: make(map[string]bool)}
+	p.known = new(nameCaches)
 	return p
 }
 
@@ -71,20 +92,7 @@ func (p *Policy) Name(name string) bool {
 	if p.lifted || name == "" || len(name) > 4*maxName {
 		return false
 	}
-	p.known.mu.RLock()
-	secret, ok := p.known.names[name]
-	p.known.mu.RUnlock()
-	if ok {
-		return secret
-	}
-	secret = p.judge(ownName(name))
-	p.known.mu.Lock()
-	if len(p.known.names) >= maxKnown {
-		clear(p.known.names)
-	}
-	p.known.names[strings.Clone(name)] = secret
-	p.known.mu.Unlock()
-	return secret
+	return p.known.names.get(name, func(name string) bool { return p.judge(ownName(name)) })
 }
 
 func (p *Policy) judge(name string) bool {
@@ -102,7 +110,7 @@ func (p *Policy) Key(key string) bool {
 	if p.lifted || key == "" || len(key) > maxName {
 		return false
 	}
-	return p.judge(key)
+	return p.known.keys.get(key, p.judge)
 }
 
 // TypeName tells whether the name of a type marks its values as secrets. Its last
@@ -112,13 +120,21 @@ func (p *Policy) TypeName(name string) bool {
 	if p.lifted || name == "" {
 		return false
 	}
+	if len(name) > 4*maxName {
+		return p.judgeType(name)
+	}
+	return p.known.types.get(name, p.judgeType)
+}
+
+func (p *Policy) judgeType(name string) bool {
 	ws := words(ownName(name))
 	if len(ws) == 0 || p.exact[strings.Join(ws, "")] {
 		return false
 	}
 	for i := range ws {
 		rest := ws[i:]
-		if slices.ContainsFunc(p.rules, func(r nameRule) bool { return r.ends(rest) }) {
+		joined := strings.Join(rest, "")
+		if slices.ContainsFunc(p.rules, func(r nameRule) bool { return r.ends(rest, joined) }) {
 			return true
 		}
 	}

@@ -32,7 +32,7 @@ type Secrets struct {
 	mu    sync.RWMutex
 	known map[string]bool      // content: whether it is hidden for ever
 	first map[[4]byte][]string // contents by how they begin
-	bits  [1 << 10]uint64      // of the first two bytes
+	begin pairs                // the first two bytes
 	order []string
 	gen   int // grows with each content
 }
@@ -118,6 +118,9 @@ func (s *Secrets) addPart(part string, forever bool) {
 	}
 	had, ok := s.known[part]
 	s.known[part] = had || forever
+	if forever && !had {
+		s.gen++ // those for whom redaction is lifted know more now
+	}
 	if ok || !worth(part) {
 		return
 	}
@@ -128,15 +131,14 @@ func (s *Secrets) addPart(part string, forever bool) {
 	s.gen++
 	key := [4]byte([]byte(part[:4]))
 	s.first[key] = append(s.first[key], part)
-	at := uint16(part[0]) | uint16(part[1])<<8
-	s.bits[at>>6] |= 1 << (at & 63)
+	s.begin.add(part[0], part[1])
 }
 
 // forget drops the older half. Those that are hidden for ever stay.
 func (s *Secrets) forget() {
 	old := s.order
 	known := s.known
-	s.order, s.known, s.first, s.bits = nil, nil, nil, [1 << 10]uint64{}
+	s.order, s.known, s.first, s.begin = nil, nil, nil, pairs{}
 	kept := 0
 	for i, part := range old {
 		if i < len(old)/2 && (!known[part] || kept >= maxSecrets/4) {
@@ -175,8 +177,7 @@ func (s *Secrets) Find(text []byte, lifted bool) []Span {
 	}
 	var spans []Span
 	for i := 0; i+MinSecret <= len(text); i++ {
-		at := uint16(text[i]) | uint16(text[i+1])<<8
-		if s.bits[at>>6]&(1<<(at&63)) == 0 {
+		if !s.begin.has(text[i], text[i+1]) {
 			continue
 		}
 		longest := 0

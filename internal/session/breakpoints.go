@@ -245,7 +245,7 @@ func (r *request) syncBreakpoints() {
 		r.thread.SetStops(stops)
 		r.thread.SetWatches(watches)
 		if r.e.noProbes == nil && !r.untilEntry {
-			r.thread.SetProbes(probes)
+			r.thread.SetProbes(probes, armed.returns)
 		}
 		return
 	}
@@ -296,5 +296,6 @@ func (r *request) syncBreakpoints() {
 			r.session.output(fmt.Sprintf("%s: breakpoint %d (%s:%d) cannot be set: %v", r.name, id, filepath.Base(file), line, err))
 		}
 	}
+	r.watchReturns()
 	r.proc.Refresh()
 }

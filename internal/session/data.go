@@ -266,6 +266,8 @@ func (d Data) concerns(root RequestID) bool { return d.Request == 0 || d.Request
 type ready struct {
 	stops []uint64 // the most important first
 	data  []*userBreakpoint
+
+	returns *live.Returns // nil: none are watched
 }
 
 // watches are those of the requests of a root.
@@ -285,7 +287,11 @@ func (s *Session) ready() *ready {
 	s.owners = ownersOf(s.verified())
 	stops := s.addresses()
 	slices.SortFunc(stops, func(a, b uint64) int { return s.order(0, a, b) })
-	return &ready{stops: stops, data: data}
+	a := &ready{stops: stops, data: data}
+	if s.returning() != nil {
+		a.returns = s.e.returns().set
+	}
+	return a
 }
 
 // locateData checks that what is asked for can be watched now.

@@ -44,8 +44,9 @@ type Engine struct {
 	goroutines *stall.Reader  // nil if they cannot be read: the stall guard does without
 	traffic    *stall.Traffic // nil if it cannot be counted, or the guard is off
 
-	noProbes error // why there are no breakpoints beyond the hardware's; nil: there are
-	program  program
+	noProbes     error        // why there are no breakpoints beyond the hardware's; nil: there are
+	returnsFound *returnIndex // nil: nobody has asked; guarded by brain
+	program      program
 
 	brain   sync.Mutex // whoever calls Delve holds it
 	bi      *proc.BinaryInfo
@@ -286,6 +287,7 @@ func (e *Engine) Close(reason string) error {
 	}
 	e.state = engineEnded
 	e.mu.Unlock()
+	live.AwaitProbes(probesTimeout)
 	e.idle()
 	e.program.close()
 	e.cfg.Log("disarmed: " + reason)
@@ -293,6 +295,10 @@ func (e *Engine) Close(reason string) error {
 	close(e.done)
 	return err
 }
+
+// probesTimeout bounds how long an agent waits at its end for the kernel to remove
+// uprobes, which takes a tenth of a second.
+const probesTimeout = time.Second
 
 // releaseAll lets go of the requests of s (nil: of all) because of why, waits for it, and
 // tells how many are left.

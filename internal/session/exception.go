@@ -9,7 +9,7 @@ import (
 )
 
 // ExceptionStop says what a request that is frozen at an exception stands at: a
-// panic, or with Status an error response.
+// panic, with Status an error response, with Returned an error that is returned.
 type ExceptionStop struct {
 	// Recovered: a deferred function has just called recover and was given the
 	// panic's value. Otherwise none has run yet.
@@ -19,6 +19,12 @@ type ExceptionStop struct {
 	Fatal bool
 	// Status is that of the response that is being written, 0 at a panic.
 	Status int
+	// Returned is the address of the error, an interface value, that a function is
+	// about to return, readable for the time of the stop; 0 at anything else.
+	Returned uint64
+	// By is the function that has returned it, if the request could not be frozen
+	// in that any more and stands in its caller.
+	By string
 	// Hidden is how many of Delve's frames lie above the one that panicked: the
 	// deferred function in which the request is frozen, and the runtime. For a
 	// response those of net/http.
@@ -39,12 +45,13 @@ type ExceptionFilters struct {
 	Fatal     *ExceptionFilter // one that nothing will recover, before its deferred functions run
 	Recovered *ExceptionFilter // one that was just recovered
 	Response  *ExceptionFilter // a response whose header is being written
+	Returned  *ExceptionFilter // an error that a function of the main module returns first
 }
 
 // ExceptionBreakpoints are where the filters stop requests: they say whether they
 // are armed. That of a filter that is nil is the zero Breakpoint; Raised is
 // Fatal's, too.
-type ExceptionBreakpoints struct{ Raised, Recovered, Response Breakpoint }
+type ExceptionBreakpoints struct{ Raised, Recovered, Response, Returned Breakpoint }
 
 // Functions of the runtime in which panics begin and are recovered.
 const (
@@ -69,6 +76,7 @@ const (
 	panicRaised exceptionKind = iota
 	panicRecovered
 	responseWritten
+	errorReturned
 )
 
 // SetExceptionFilters replaces the filters.
@@ -86,6 +94,9 @@ func (s *Session) SetExceptionFilters(f ExceptionFilters) (set ExceptionBreakpoi
 	if f.Response != nil {
 		add(responseWritten)
 	}
+	if f.Returned != nil {
+		add(errorReturned)
+	}
 	got, err := s.set(exceptionList, want)
 	if err != nil {
 		return set, err
@@ -98,6 +109,8 @@ func (s *Session) SetExceptionFilters(f ExceptionFilters) (set ExceptionBreakpoi
 			set.Recovered = b
 		case responseWritten:
 			set.Response = b
+		case errorReturned:
+			set.Returned = b
 		}
 	}
 	return set, nil
@@ -109,6 +122,9 @@ func (s *Session) locateException(b *userBreakpoint) {
 	switch b.asked.exception.kind {
 	case responseWritten:
 		s.locateResponse(b)
+		return
+	case errorReturned:
+		s.locateReturns(b)
 		return
 	case panicRecovered:
 		name = recoverFunction
@@ -135,6 +151,13 @@ func (r *request) stopsAtException(p *exceptionPoint) bool {
 	case p.kind == responseWritten:
 		at, err = r.writtenResponse(frames)
 		filters = []*ExceptionFilter{p.filters.Response}
+	case p.kind == errorReturned:
+		var fresh bool
+		if at, fresh, err = r.returnedError(frames); err == nil && !fresh {
+			r.passReturn()
+			return false
+		}
+		filters = []*ExceptionFilter{p.filters.Returned}
 	default:
 		at.Hidden, err = panickingFrame(frames, r.e.text)
 		at.Recovered = p.kind == panicRecovered
@@ -153,6 +176,9 @@ func (r *request) stopsAtException(p *exceptionPoint) bool {
 			r.exception, r.exceptionText = &at, r.session.Guard().Text(text)
 			return true
 		}
+	}
+	if p.kind == errorReturned {
+		r.passReturn()
 	}
 	return false
 }
@@ -183,7 +209,7 @@ func (r *request) stepFromException(at *ExceptionStop, cmd command) (out outcome
 	switch {
 	case at.Status != 0 && at.Hidden > 0:
 		return r.returnTo(at.Hidden), true
-	case at.Status == 0 && !at.Recovered:
+	case at.Status == 0 && at.Returned == 0 && !at.Recovered:
 		return r.enterDeferred(), true
 	}
 	return out, false

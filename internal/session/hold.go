@@ -90,7 +90,7 @@ func (r *request) watchStall() {
 		return
 	}
 	if r.e.goroutines != nil {
-		r.stall, _ = r.e.goroutines.New(r.e.cfg.StallGuard)
+		r.stall, _ = r.e.goroutines.New(r.e.cfg.StallGuard, r.e.waiting)
 	}
 	if r.e.traffic != nil {
 		r.slow = r.e.traffic.Watch(r.e.cfg.StallGuard)

@@ -17,7 +17,7 @@ import (
 // kin is who the requests in the gate's slots are and were, so that a goroutine
 // that one of them starts is known to be its own, also when the request is over
 // before the goroutine begins. Guarded by Engine.mu.
-type kin map[slotUse]relative
+type kin map[slotUse]*relative
 
 // slotUse names one use of a slot of the gate.
 type slotUse struct {
@@ -26,16 +26,19 @@ type slotUse struct {
 }
 
 type relative struct {
-	session *Session
+	family  *family
 	info    Request       // Root is never 0
 	over    time.Duration // when it ended, on board.Now's clock; 0: it has not
+	births  int           // goroutines that it has started and that were taken along
+	offered int           // those of them that the gate offered, see Engine.crowdedOut
 }
 
+func use(s board.Slot) slotUse { return slotUse{s.Index, s.Gen} }
+
 // ended notes that what was debugged in a slot is over. Called under Engine.mu.
-func (k kin) ended(s board.Slot) {
-	if r, ok := k[slotUse{s.Index, s.Gen}]; ok {
-		r.over = board.Now()
-		k[slotUse{s.Index, s.Gen}] = r
+func (k kin) ended(s board.Slot, births int) {
+	if r := k[use(s)]; r != nil {
+		r.over, r.births = board.Now(), births
 	}
 }
 
@@ -48,14 +51,14 @@ const orphanGrace = 10 * time.Second
 const maxKin = 4096
 
 // add remembers what is debugged in a slot from now on.
-func (k kin) add(s board.Slot, ses *Session, info Request) {
+func (k kin) add(s board.Slot, f *family, info Request) {
 	if len(k) >= maxKin {
 		k.forgetOldest()
 	}
 	if info.Root == 0 {
 		info.Root = info.ID
 	}
-	k[slotUse{s.Index, s.Gen}] = relative{session: ses, info: info}
+	k[use(s)] = &relative{family: f, info: info}
 }
 
 // forgetOldest makes room: half of them go, those that are over first. One that
@@ -79,12 +82,12 @@ func (k kin) forgetOldest() {
 	}
 }
 
-// whose finds the session that takes what is offered, and describes it; nil if
-// none does. Called under Engine.mu.
-func (e *Engine) whose(d board.Description) (*Session, Request, error) {
+// whose finds the family that takes what is offered, a new one for a request, and
+// describes it; nil if none does. Called under Engine.mu.
+func (e *Engine) whose(d board.Description) (*family, Request, error) {
 	if d.Starter != nil {
-		ses, info := e.follower(*d.Starter)
-		return ses, info, nil
+		f, info := e.follower(*d.Starter)
+		return f, info, nil
 	}
 	addr, err := netip.ParseAddr(d.Client)
 	if err != nil {
@@ -95,22 +98,26 @@ func (e *Engine) whose(d board.Description) (*Session, Request, error) {
 		return nil, Request{}, nil
 	}
 	ses.tally.taken++
-	return ses, Request{Method: d.Method, Path: d.Path, Route: d.Route, Client: addr}, nil
+	return &family{session: ses}, Request{Method: d.Method, Path: d.Path, Route: d.Route, Client: addr}, nil
 }
 
-// follower finds the session that follows the request that started a goroutine;
-// nil if none does any more.
-func (e *Engine) follower(from board.Starter) (*Session, Request) {
-	starter, known := e.kin[slotUse{from.Slot, from.Gen}]
+// follower finds the family of the request that started a goroutine; nil if it is
+// not followed any more.
+func (e *Engine) follower(from board.Starter) (*family, Request) {
+	starter := e.kin[slotUse{from.Slot, from.Gen}]
+	if starter == nil {
+		return nil, Request{}
+	}
+	starter.offered++
 	// Behind the end of its starter a goroutine may still be on its way to us.
-	late := known && starter.over != 0 && board.Now()-starter.over > orphanGrace
-	if !known || late || e.cfg.NoFollow || !starter.session.started {
+	late := starter.over != 0 && board.Now()-starter.over > orphanGrace
+	if late || e.cfg.NoFollow || !starter.family.session.started {
 		return nil, Request{}
 	}
 	info := starter.info
 	info.Frozen = false
 	info.Func = e.text.name(from.Entry)
-	return starter.session, info
+	return starter.family, info
 }
 
 // mayFreeze says whether one more may be frozen. The goroutines of a request
@@ -141,11 +148,9 @@ func (e *Engine) births() live.Births {
 	return live.Births{
 		NewProc: newproc[0].Entry, Adopt: adopt[0].Entry, Again: again[0].Entry,
 		Follow: func(ret uint64) bool {
-			if e.full.Load() {
-				return false // it would run untouched, and adopting it takes time
-			}
 			return e.text.user(ret-1) || slices.ContainsFunc(starters, func(s string) bool { return strings.HasSuffix(e.text.name(ret-1), s) })
 		},
+		Room: e.hasRoom,
 		Born: func() {
 			select {
 			case e.born <- struct{}{}:

@@ -17,7 +17,7 @@ func TestKinForgets(t *testing.T) {
 	for id := RequestID(2); id < 3*maxKin; id++ {
 		s := board.Slot{Index: 2, Gen: uint32(id)}
 		k.add(s, nil, Request{ID: id, Root: 1})
-		k.ended(s)
+		k.ended(s, 0)
 		if len(k) > maxKin {
 			t.Fatalf("%d are remembered", len(k))
 		}

@@ -43,6 +43,8 @@ func (r *request) move(cmd command) outcome {
 	r.search = nil
 	at := r.exception
 	r.exception = nil
+	r.fence.returned = returnedWords{}
+	r.watchReturns()
 	if at != nil {
 		if out, ok := r.stepFromException(at, cmd); ok {
 			return out
@@ -155,9 +157,6 @@ func (r *request) tellUnarmed() {
 	last := r.proc.Last()
 	if last == nil {
 		return
-	}
-	if last.Unfollowed && r.session.toldUnfollowed.CompareAndSwap(false, true) {
-		r.session.output(fmt.Sprintf("a goroutine that a request starts while all %d hardware breakpoints of its thread are in use runs untouched: use fewer breakpoints, or start it with gate.Go", live.HardwareSlots))
 	}
 	if names := r.session.places(last.Unarmed); names != "" {
 		r.session.output(fmt.Sprintf("%s: not watched while a step ran over a call: a thread has %d hardware breakpoints, and the step needs one; remove breakpoints to have all watched", names, live.HardwareSlots))

@@ -27,6 +27,9 @@ func (e *Engine) tellWaiting() {
 	for _, r := range e.requests {
 		if !r.told && r.state == requestRunning && time.Since(r.info.Since) > waitsAfter {
 			r.told = true
+			if r.family.open > 1 {
+				continue // breakpoints see what it waits for
+			}
 			look = append(look, r)
 		}
 	}

@@ -96,9 +96,14 @@ func (r *request) frozenGoroutine() int64 {
 type fence struct {
 	e       *Engine
 	session *Session // whose writes they are; nil: the Engine's own. Guarded by Engine.brain
+
+	returned returnedWords // that the request's stop is about; guarded by Engine.brain
 }
 
 func (f *fence) ReadMemory(buf []byte, addr uint64) (int, error) {
+	if f.returned.reads(addr) {
+		return f.returned.ReadMemory(buf, addr)
+	}
 	return f.e.mem.ReadMemory(buf, addr)
 }
 

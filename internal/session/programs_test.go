@@ -158,7 +158,13 @@ type position struct {
 // marked finds the line of the shop that ends with //bp:name.
 func marked(t *testing.T, name string) position {
 	t.Helper()
-	dir, err := filepath.Abs(shopDir)
+	return markedIn(t, shopDir, name)
+}
+
+// markedIn is marked for the service in dir.
+func markedIn(t *testing.T, dir, name string) position {
+	t.Helper()
+	dir, err := filepath.Abs(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

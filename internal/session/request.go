@@ -46,6 +46,7 @@ type request struct {
 	thread  *live.Thread
 	id      RequestID
 	root    RequestID    // itself, or the request that it is a goroutine of
+	family  *family      // of root
 	name    string       // Request.Name, which never changes
 	cmds    chan command // capacity 1: sent only when the state goes from frozen to running
 
@@ -57,6 +58,7 @@ type request struct {
 	record     record
 
 	// Guarded by Engine.mu.
+	g        uint64 // address of its goroutine's runtime.g; 0: it has not been frozen yet
 	info     Request
 	state    requestState
 	call     *ongoing      // of requestCalling
@@ -79,6 +81,7 @@ type request struct {
 	// of it. Set and reset by run, under Engine.brain.
 	exception     *ExceptionStop
 	exceptionText string
+	passedReturns int // errors that it has returned since it stopped last
 }
 
 // newRequest seizes the thread of the offered request in slot s; nil if no
@@ -93,23 +96,26 @@ func (e *Engine) newRequest(s board.Slot, tid int) (*request, error) {
 	// the request in the list.
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	ses, info, err := e.whose(d)
-	if e.state != engineArmed || ses == nil || err != nil {
+	family, info, err := e.whose(d)
+	if e.state != engineArmed || family == nil || err != nil {
 		return nil, err
 	}
+	ses := family.session
 	armed := ses.armed.Load()
 	plan := live.Plan{Watches: armed.watches(info.root())}
 	plan.Stops, plan.Probes = armed.split(e, len(plan.Watches))
+	plan.Returns = armed.returns
 	if ses.stopOnEntry.Load() && info.Root == 0 {
-		plan.UntilText, plan.OverText, plan.Probes = e.text.user, e.text.runtime, nil
+		plan.UntilText, plan.OverText, plan.Probes, plan.Returns = e.text.user, e.text.runtime, nil, nil
 	}
-	r := &request{e: e, session: ses, slot: s, untilEntry: plan.UntilText != nil, cmds: make(chan command, 1)}
+	r := &request{e: e, session: ses, family: family, slot: s, untilEntry: plan.UntilText != nil, cmds: make(chan command, 1)}
 	e.lastID++
 	info.ID, info.Since = e.lastID, time.Now()
 	info.Path = ses.Guard().Text(info.Path)
 	r.info = info
-	e.kin.add(s, ses, info)
+	e.kin.add(s, family, info)
 	r.id, r.root, r.name = r.info.ID, r.info.root(), r.info.Name()
+	family.enters(r)
 	e.requests[r.id] = r
 	r.thread = live.Seize(e.live, tid, boardSlot{e.board, s.Index, s.Gen}, plan)
 	ses.queue.put(Event{Kind: EventStarted, Request: r.info})
@@ -147,6 +153,9 @@ func (r *request) run() {
 	if fr == nil {
 		return
 	}
+	r.e.mu.Lock()
+	r.g = fr.State.G
+	r.e.mu.Unlock()
 	out := r.begin(fr)
 	for out.err == nil || !out.gone() {
 		if !r.settle(out) {
@@ -205,11 +214,16 @@ func (r *request) finish() {
 	r.recordReleased()
 	r.session.queue.put(Event{Kind: EventExited, Request: info})
 	stopped := r.thread.StoppedInAll()
-	e.cfg.Log(fmt.Sprintf("request %d released after %v (its thread was stopped for %v of it): %s",
-		r.id, time.Since(info.Since).Round(time.Millisecond), stopped.Round(10*time.Microsecond), r.name))
+	e.mu.Lock()
+	lines := r.family.tell(r.thread.Untouched())
+	if line := r.family.leaves(r, stopped); line != "" {
+		lines = append(lines, line)
+	}
+	e.mu.Unlock()
+	e.logAll(lines)
 	e.mu.Lock()
 	e.stopped += stopped
-	e.kin.ended(r.slot)
+	e.kin.ended(r.slot, r.thread.Births())
 	delete(e.requests, r.id)
 	close(e.changed)
 	e.changed = make(chan struct{})

@@ -30,6 +30,7 @@ type rig struct {
 	url    string
 	log    *logLines
 	path   string // of the requests that show it untouched; empty: /orders/7
+	dir    string // of the service's source; empty: the shop's
 	killed bool   // by the test
 }
 
@@ -55,8 +56,14 @@ var allow = []session.Rule{{Prefix: netip.MustParsePrefix(allowed + "/32")}}
 // newRig starts a shop without an engine.
 func newRig(t *testing.T, args ...string) *rig {
 	t.Helper()
-	r := &rig{log: &logLines{}}
-	r.cmd, r.url = launch(t, build(t, shopDir), append([]string{"-addr", "127.0.0.1:0"}, args...)...)
+	return newRigOf(t, shopDir, args...)
+}
+
+// newRigOf starts the service in dir.
+func newRigOf(t *testing.T, dir string, args ...string) *rig {
+	t.Helper()
+	r := &rig{log: &logLines{}, dir: dir}
+	r.cmd, r.url = launch(t, build(t, dir), append([]string{"-addr", "127.0.0.1:0"}, args...)...)
 	r.pid = r.cmd.Process.Pid
 	t.Cleanup(func() { r.end(t) })
 	return r
@@ -65,11 +72,24 @@ func newRig(t *testing.T, args ...string) *rig {
 // open attaches for d.
 func (r *rig) open(t *testing.T, d time.Duration) {
 	t.Helper()
-	e, err := session.Open(context.Background(), session.Config{PID: r.pid, Allow: allow, For: d, Log: r.log.add})
+	r.openWith(t, session.Config{For: d})
+}
+
+// openWith attaches with some of the configuration.
+func (r *rig) openWith(t *testing.T, cfg session.Config) {
+	t.Helper()
+	cfg.PID, cfg.Allow, cfg.For, cfg.Log = r.pid, allow, cmp.Or(cfg.For, 10*time.Minute), r.log.add
+	e, err := session.Open(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Engine = e
+}
+
+// marked finds a line of the service by its mark.
+func (r *rig) marked(t *testing.T, name string) position {
+	t.Helper()
+	return markedIn(t, cmp.Or(r.dir, shopDir), name)
 }
 
 // attach attaches an IDE, too, with breakpoints on the marked lines.
@@ -109,7 +129,7 @@ func (r *rig) setBreakpoints(t *testing.T, names ...string) (ids []int) {
 	t.Helper()
 	byFile := make(map[string][]session.SourceBreakpoint)
 	for _, name := range names {
-		at := marked(t, name)
+		at := r.marked(t, name)
 		byFile[at.file] = append(byFile[at.file], session.SourceBreakpoint{Line: at.line})
 	}
 	for file, want := range byFile {
@@ -293,7 +313,7 @@ func (r *rig) where(t *testing.T, id session.RequestID) (fn string, line int) {
 // at fails unless a frozen request stands on a marked line.
 func (r *rig) at(t *testing.T, id session.RequestID, name string) {
 	t.Helper()
-	if fn, line := r.where(t, id); line != marked(t, name).line {
-		t.Fatalf("request %d is in %s on line %d, want line %d (//bp:%s)", id, fn, line, marked(t, name).line, name)
+	if fn, line := r.where(t, id); line != r.marked(t, name).line {
+		t.Fatalf("request %d is in %s on line %d, want line %d (//bp:%s)", id, fn, line, r.marked(t, name).line, name)
 	}
 }

@@ -24,9 +24,9 @@ type Session struct {
 	stopOnEntry atomic.Bool
 	armed       atomic.Pointer[ready]
 
-	guard          *taint.Guard
-	toldMoved      atomic.Bool // see tellMoved
-	toldUnfollowed atomic.Bool // that goroutines were not followed
+	guard       *taint.Guard
+	toldMoved   atomic.Bool // see tellMoved
+	toldReturns atomic.Bool // what is watched of the returns of errors
 
 	// Guarded by Engine.mu.
 	started bool
@@ -38,6 +38,7 @@ type Session struct {
 	breakpoints []*userBreakpoint          // in the order in which they were set
 	owners      map[uint64]*userBreakpoint // of addresses, those that are verified
 	lastID      int
+	returned    map[RequestID]*seenErrors // of the requests in flight, by their roots
 }
 
 // NewSession attaches the IDE of who; ErrBusy while maxSessions are attached, ErrEnded

@@ -127,6 +127,7 @@ type program struct {
 	once sync.Once
 	file *elf.File
 	base uint64 // where it is loaded
+	end  uint64 // of what is loaded of it
 
 	mu    sync.Mutex
 	calls map[uint64][]uint64 // by function
@@ -138,6 +139,9 @@ func (e *Engine) code(pc uint64, n int) []byte {
 	p.once.Do(func() {
 		p.file, _ = elf.Open(e.img.Path) // without it nothing is known of instructions
 		p.base = e.bi.Images[0].StaticBase
+		for _, seg := range p.segments() {
+			p.end = max(p.end, p.base+seg.Vaddr+seg.Memsz)
+		}
 	})
 	if p.file == nil {
 		return nil
@@ -154,6 +158,18 @@ func (e *Engine) code(pc uint64, n int) []byte {
 	}
 	return nil
 }
+
+// segments are those that are loaded.
+func (p *program) segments() (list []*elf.Prog) {
+	if p.file != nil {
+		list = slices.DeleteFunc(slices.Clone(p.file.Progs), func(seg *elf.Prog) bool { return seg.Type != elf.PT_LOAD })
+	}
+	return list
+}
+
+// has says whether addr is in the program or its variables, and not on the heap.
+// Behind a first call of code.
+func (p *program) has(addr uint64) bool { return p.base <= addr && addr < p.end }
 
 // callees are the entries of the functions that the one around pc calls by name.
 func (e *Engine) callees(pc uint64) []uint64 {

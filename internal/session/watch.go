@@ -124,6 +124,7 @@ func (w *watcher) look() (why string) {
 	if now >= w.renewAt {
 		w.renewAt = now + renewEvery
 		w.tellMissed()
+		w.e.tellUntouched()
 		e.releaseOrphans(now)
 		e.tellWaiting()
 		return e.renew()
@@ -143,7 +144,11 @@ func (w *watcher) tellMissed() {
 	if n := now.Silent - before.Silent; n > 0 {
 		w.e.outputToAll(fmt.Sprintf("%d matching requests ran untouched: this agent did not answer within 100 ms, the machine is too busy", n))
 	}
-	if n := now.Full - before.Full; n > 0 {
+	n := now.Full - before.Full
+	if n > 0 {
+		n -= uint64(w.e.crowdedOut(int(n)))
+	}
+	if n > 0 {
 		w.e.outputToAll(fmt.Sprintf("%d matching requests ran untouched: the gate holds %d at a time", n, w.e.board.NumSlots()))
 	}
 }

@@ -2,6 +2,13 @@
 
 package stall
 
+// Own names requests by their goroutines: what these have started belongs to them, too.
+type Own struct {
+	Requests []int    // which ones, by any number that is theirs
+	Threads  []int    // that goroutines are locked to, by ids in the service's own pid namespace
+	Gs       []uint64 // addresses of their runtime.g: one that is frozen is not on its thread
+}
+
 // Belonging finds the goroutines of requests, and all that these have started: a
 // request's own is known by its ID, or by the thread that it is locked to, by an id in
 // the service's own pid namespace. As with Family, descendants of a goroutine that has
@@ -11,21 +18,33 @@ func (r *Reader) Belonging(ids []uint64, tids []int) (map[uint64]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := make(map[uint64]bool)
+	known := make(map[uint64]bool)
 	for _, id := range ids {
-		all[id] = true
+		known[id] = true
 	}
-	locked := make(map[int]bool)
-	for _, tid := range tids {
+	return s.belonging(known, Own{Threads: tids}), nil
+}
+
+// belonging is Belonging in a snapshot. Of the known ones it leaves out those whose g
+// is used again.
+func (s snapshot) belonging(known map[uint64]bool, own Own) map[uint64]bool {
+	locked, frozen := make(map[int]bool), make(map[uint64]bool)
+	for _, tid := range own.Threads {
 		locked[tid] = true
 	}
+	for _, g := range own.Gs {
+		frozen[g] = true
+	}
+	all := make(map[uint64]bool)
 	children := make(map[uint64][]uint64)
-	for i := range s.gs {
-		id := s.word(i, r.l.ID)
-		if parent := s.word(i, r.l.Parent); parent != 0 {
+	for i, g := range s.gs {
+		id := s.word(i, s.r.l.ID)
+		if parent := s.word(i, s.r.l.Parent); parent != 0 {
 			children[parent] = append(children[parent], id)
 		}
-		if thread, err := s.thread(i); err == nil && locked[thread] {
+		if known[id] || frozen[g] {
+			all[id] = true
+		} else if thread, err := s.thread(i); err == nil && locked[thread] {
 			all[id] = true
 		}
 	}
@@ -41,5 +60,5 @@ func (r *Reader) Belonging(ids []uint64, tids []int) (map[uint64]bool, error) {
 			}
 		}
 	}
-	return all, nil
+	return all
 }

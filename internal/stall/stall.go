@@ -5,6 +5,8 @@
 // everybody else's requests take longer (Slow), as they do when they wait for a
 // database and the frozen one holds its rows.
 //
+// Goroutines of the frozen request itself are no sign of it: they wait for their own.
+//
 // For the first it reads the runtime's list of goroutines in the live process,
 // with a few system calls however many there are, and compares what they wait
 // for with what they waited for when the request froze. For the second the gate
@@ -34,6 +36,9 @@ const confirm = 3
 // Watch looks after one freeze.
 type Watch struct {
 	r         *Reader
+	own       func() Own
+	known     map[uint64]bool // goroutines that belonged to those who do not count at the last look, by ID
+	whose     []int           // they, at the last look
 	threshold int
 	before    counts
 	over      int // looks in a row that were past the threshold
@@ -43,19 +48,22 @@ type Watch struct {
 type counts map[uint8]int
 
 // New notes what the goroutines wait for now. threshold is the number of
-// additional ones that is too many.
-func (r *Reader) New(threshold int) (*Watch, error) {
-	before, err := r.count()
+// additional ones that is too many. own says whose do not count; it is asked at each
+// look.
+func (r *Reader) New(threshold int, own func() Own) (*Watch, error) {
+	w := &Watch{r: r, own: own, threshold: threshold}
+	before, err := w.count()
 	if err != nil {
 		return nil, err
 	}
-	return &Watch{r: r, threshold: threshold, before: before}, nil
+	w.before = before
+	return w, nil
 }
 
 // Look compares with now. If goroutines have piled up it says what they wait
 // for: "37 goroutines wait for sync.Mutex.Lock since the stop".
 func (w *Watch) Look() (evidence string, err error) {
-	now, err := w.r.count()
+	now, err := w.count()
 	if err != nil {
 		return "", err
 	}
@@ -221,14 +229,21 @@ func (r *Reader) family() (snapshot, error) {
 }
 
 // count looks at every goroutine once.
-func (r *Reader) count() (counts, error) {
-	s, err := r.snapshot(r.l.Status, r.l.WaitReason)
+func (w *Watch) count() (counts, error) {
+	r := w.r
+	s, err := r.family()
 	if err != nil {
 		return nil, err
 	}
+	own := w.own()
+	if slices.ContainsFunc(w.whose, func(id int) bool { return !slices.Contains(own.Requests, id) }) {
+		w.known = nil // what one of them has started counts again
+	}
+	w.whose = own.Requests
+	w.known = s.belonging(w.known, own)
 	c := make(counts)
 	for i := range s.gs {
-		if reason := s.reason(i); s.status(i) == statusWaiting && r.reasons[int(reason)] != "" {
+		if reason := s.reason(i); s.status(i) == statusWaiting && r.reasons[int(reason)] != "" && !w.known[s.word(i, r.l.ID)] {
 			c[reason]++
 		}
 	}

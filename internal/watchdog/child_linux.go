@@ -45,10 +45,14 @@ const (
 	codeUsage = 2
 )
 
+// Heal removes what a dead agent has left in the program text of process pid, and
+// says how many places there were.
+type Heal func(pid int) (int, error)
+
 // Main is the watchdog if args, the process's own, say that this process was
 // started to be one. Otherwise it does nothing and ours is false. To be called
-// before anything else in main.
-func Main(args []string) (code int, ours bool) {
+// before anything else in main. heal may be nil.
+func Main(args []string, heal Heal) (code int, ours bool) {
 	if len(args) != 4 || args[1] != childArg {
 		return 0, false
 	}
@@ -60,7 +64,7 @@ func Main(args []string) (code int, ours bool) {
 		return codeUsage, true
 	}
 	shield()
-	w := &child{agent: agent, service: service}
+	w := &child{agent, service, heal}
 	return w.run(), true
 }
 
@@ -79,7 +83,10 @@ func shield() {
 }
 
 // child is a watchdog.
-type child struct{ agent, service int }
+type child struct {
+	agent, service int
+	heal           Heal
+}
 
 // ending is how an agent's life came to its end.
 type ending int
@@ -109,6 +116,9 @@ func (w *child) run() int {
 		what = fmt.Sprintf("the agent (pid %d) did not let go of the service: killed", w.agent)
 		kill()
 		left, err = w.settle(endingDead)
+	}
+	if err == nil && end != endingBye {
+		what += w.healProbes()
 	}
 	switch {
 	case errors.Is(err, errServiceEnded):
@@ -179,6 +189,22 @@ func (w *child) settle(end ending) (threads []string, err error) {
 		}
 		_ = pollIn(fdService, settleEvery)
 	}
+}
+
+// healProbes removes the uprobes that an agent leaves in the service's text when it
+// is killed while it sets or removes some, and says so.
+func (w *child) healProbes() string {
+	if w.heal == nil || pollIn(fdAgent, settleTimeout) != nil {
+		return "" // or not even dead: the kernel is busy with it
+	}
+	n, err := w.heal(w.service)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("; uprobes may be left in its text: %v", err)
+	case n > 0:
+		return fmt.Sprintf("; %d uprobes were left and are removed", n)
+	}
+	return ""
 }
 
 // settleEvery is how often settle looks.

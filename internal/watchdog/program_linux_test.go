@@ -22,7 +22,7 @@ const patience = 20 * time.Second
 
 // TestMain is also the watchdogs and the agents of the tests.
 func TestMain(m *testing.M) {
-	if code, ours := Main(os.Args); ours {
+	if code, ours := Main(os.Args, nil); ours {
 		unix.Exit(code) // os.Exit takes a second under the race detector
 	}
 	if len(os.Args) == 3 && os.Args[1] == "agent" {

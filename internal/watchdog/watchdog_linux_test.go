@@ -330,7 +330,7 @@ func TestStartRefuses(t *testing.T) {
 // TestMainIsNotForPeople: nobody becomes a watchdog by typing its argument.
 func TestMainIsNotForPeople(t *testing.T) {
 	for _, args := range [][]string{{"remotedbg"}, {"remotedbg", childArg}, {"remotedbg", "attach", "1", "2"}} {
-		if code, ours := Main(args); ours {
+		if code, ours := Main(args, nil); ours {
 			t.Errorf("Main(%q) took it, code %d", args, code)
 		}
 	}

@@ -40,6 +40,16 @@ func main() {
 		"/types":      types,
 		"/jumps":      jumps,
 		"/multiline":  multiline,
+
+		"/lib-pool":    pooled,
+		"/lib-reflect": reflected,
+		"/lib-map":     mapped,
+		"/lib-time":    timed,
+		"/lib-sync":    synced,
+		"/lib-fmt":     printed,
+		"/lib-json":    encoded,
+		"/lib-runtime": runtimeCalls,
+		"/lib-sort":    sorted,
 	} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, f()) })
 	}

@@ -1,6 +1,8 @@
 package taint
 
 import (
+	"bytes"
+
 	"github.com/go-delve/delve/pkg/proc"
 
 	"github.com/remotedbg/remotedbg/internal/redact"
@@ -21,146 +23,228 @@ const (
 //
 // What was read is kept until Forget, which is to be called whenever the service
 // may have gone on: an inspection looks at the same pages again and again, and
-// what is handed out is what was looked through.
+// what is handed out is what was looked through. Behind a Forget each page is read
+// anew, and looked through again only if it, or what is around it, has changed.
 type Memory struct {
-	raw   proc.MemoryReadWriter
-	guard *Guard
-	pages map[uint64]*page
+	raw      proc.MemoryReadWriter
+	guard    *Guard
+	plain    bool   // no guard for a while: the snapshot is read as it is
+	maskedBy *Guard // whose secrets the pages are without
+
+	pages  map[uint64]*page
+	last   *page  // that was asked for last; may be nil
+	epoch  uint64 // grows with each Forget
+	change uint64 // grows with each page that is not as it was
+	spare  []byte // a page to read into
+	window []byte // of the last page that was looked through
 }
 
-// page is a page and what is around it, as it was when it was read.
+// page is a page as it was when it was read.
 type page struct {
+	base   uint64
+	epoch  uint64 // of the Memory, when it was read last
+	change uint64 // of the Memory, when it was found to have changed; 0: it was never read
 	raw    []byte // nil: it cannot be read
-	masked []byte // nil: not looked through yet
-	known  int    // of secrets, when it was
+
+	masked   []byte // nil: not looked through as it is now
+	known    int    // of secrets, when it was
+	beside   []besides
+	patterns []redact.Span // in the window
+	at       int           // where it begins in its window
 }
+
+// besides is a page that decided what is masked in another one, as it was then.
+type besides struct{ base, change uint64 }
 
 // NewMemory makes one that hides nothing until it is given a guard.
 func NewMemory(raw proc.MemoryReadWriter) *Memory {
-	return &Memory{raw: raw, pages: make(map[uint64]*page)}
+	return &Memory{raw: raw, pages: make(map[uint64]*page), epoch: 1, spare: make([]byte, pageSize)}
 }
 
 // Use makes g's redaction that of the memory; nil: none.
 func (m *Memory) Use(g *Guard) {
-	if m.guard != g {
-		m.guard = g
-		m.Forget()
+	if m.guard == g {
+		return
 	}
+	m.guard = g
+	if g != nil && m.maskedBy != g {
+		m.maskedBy = g
+		m.drop()
+	}
+	m.Forget()
 }
 
 // Guard is the one in use.
 func (m *Memory) Guard() *Guard { return m.guard }
 
+// Bounds of the pages that are kept: in one snapshot, and from one to the next.
+// The stops of one service look at much the same pages.
+const (
+	maxPages  = 4096
+	keepPages = 256
+)
+
 // Forget makes the next read of each page one of the service.
 func (m *Memory) Forget() {
-	if len(m.pages) > 0 {
-		m.pages = make(map[uint64]*page)
+	m.epoch++
+	if len(m.pages) > keepPages {
+		m.drop()
 	}
 }
 
-// maxPages bounds what is kept.
-const maxPages = 4096
+func (m *Memory) drop() {
+	m.pages, m.last = make(map[uint64]*page), nil
+}
 
 // ReadMemory implements proc.MemoryReader.
 func (m *Memory) ReadMemory(buf []byte, addr uint64) (int, error) {
-	if m.guard == nil {
+	if m.guard == nil && !m.plain {
 		return m.raw.ReadMemory(buf, addr)
 	}
-	if len(m.pages) > maxPages {
-		m.Forget()
-	}
-	pages := m.pages
 	for done := 0; done < len(buf); {
 		at := addr + uint64(done)
-		base := at &^ (pageSize - 1)
-		p := m.page(pages, base)
+		p := m.page(at &^ (pageSize - 1))
 		if p.raw == nil {
 			// The error is the kernel's to give.
-			n, err := m.raw.ReadMemory(buf[done:done+1], at)
-			if err != nil {
+			if _, err := m.raw.ReadMemory(buf[done:done+1], at); err != nil {
 				return done, err
 			}
-			_ = n // it was mapped just now
-			delete(pages, base)
-			if p = m.page(pages, base); p.raw == nil {
+			if m.refresh(p); p.raw == nil { // it was mapped just now
 				return done, ErrSealed
 			}
 		}
-		done += copy(buf[done:], m.mask(pages, base, p)[at-base:])
+		from := p.raw
+		if m.guard != nil {
+			from = m.mask(p)
+		}
+		done += copy(buf[done:], from[at-p.base:])
 	}
 	return len(buf), nil
 }
 
-// page reads one.
-func (m *Memory) page(pages map[uint64]*page, base uint64) *page {
-	p := pages[base]
-	if p == nil {
-		p = &page{raw: make([]byte, pageSize)}
-		if _, err := m.raw.ReadMemory(p.raw, base); err != nil {
-			p.raw = nil
+// page is one as it is in this snapshot.
+func (m *Memory) page(base uint64) *page {
+	p := m.last
+	if p == nil || p.base != base {
+		if p = m.pages[base]; p == nil {
+			if len(m.pages) >= maxPages {
+				m.drop()
+			}
+			p = &page{base: base}
+			m.pages[base] = p
 		}
-		pages[base] = p
+		m.last = p
+	}
+	if p.epoch != m.epoch {
+		m.refresh(p)
 	}
 	return p
 }
 
+// refresh reads a page, and notes if it is another one than before.
+func (m *Memory) refresh(p *page) {
+	p.epoch = m.epoch
+	_, err := m.raw.ReadMemory(m.spare, p.base)
+	switch {
+	case p.change != 0 && err != nil && p.raw == nil, err == nil && p.raw != nil && bytes.Equal(p.raw, m.spare):
+		return
+	case err != nil:
+		p.raw = nil
+	case p.raw == nil:
+		p.raw = bytes.Clone(m.spare)
+	default:
+		p.raw, m.spare = m.spare, p.raw
+	}
+	m.change++
+	p.change, p.masked = m.change, nil
+}
+
 // mask is a page without its secrets.
-func (m *Memory) mask(pages map[uint64]*page, base uint64, p *page) []byte {
+func (m *Memory) mask(p *page) []byte {
 	known := m.guard.shared.Secrets.Generation()
-	if p.masked != nil && p.known == known {
+	same := p.masked != nil && m.same(p)
+	if same && p.known == known {
 		return p.masked
 	}
-	window, at := m.window(pages, base, p)
+	m.look(p)
+	if !same {
+		p.patterns = m.guard.policy.Find(m.window)
+	}
 	p.masked, p.known = p.raw, known
-	fill := func(s redact.Span) {
-		from, to := max(s.Start-at, 0), min(s.End-at, pageSize)
-		if from >= to {
-			return
-		}
-		if &p.masked[0] == &p.raw[0] {
-			p.masked = append([]byte(nil), p.raw...)
-		}
-		for i := from; i < to; i++ {
-			p.masked[i] = redact.Fill(base + uint64(i))
-		}
-	}
-	for _, s := range m.guard.shared.Secrets.Find(window, m.guard.policy.Lifted()) {
-		fill(s)
-	}
-	for _, s := range m.guard.policy.Find(window) {
-		fill(s)
-	}
+	p.fill(m.guard.shared.Secrets.Find(m.window, m.guard.policy.Lifted()))
+	p.fill(p.patterns)
 	return p.masked
 }
 
-// window is a page with what is around it; at is where the page begins in it.
-func (m *Memory) window(pages map[uint64]*page, base uint64, p *page) (window []byte, at int) {
-	var before, after []byte
-	for len(before) < maxText {
-		q := m.page(pages, base-uint64(pageSize)*(1+uint64(len(before))/pageSize))
+// fill masks what of the spans of its window is in a page.
+func (p *page) fill(spans []redact.Span) {
+	for _, s := range spans {
+		from, to := max(s.Start-p.at, 0), min(s.End-p.at, pageSize)
+		if from >= to {
+			continue
+		}
+		if &p.masked[0] == &p.raw[0] {
+			p.masked = bytes.Clone(p.raw)
+		}
+		for i := from; i < to; i++ {
+			p.masked[i] = redact.Fill(p.base + uint64(i))
+		}
+	}
+}
+
+// same tells whether all that has decided what is masked in a page is as it was.
+func (m *Memory) same(p *page) bool {
+	for _, b := range p.beside {
+		if m.page(b.base).change != b.change {
+			return false
+		}
+	}
+	return true
+}
+
+// look makes the window that of p: the page with what is around it.
+func (m *Memory) look(p *page) {
+	const most = maxText / pageSize
+	var before, after [most][]byte
+	p.beside = p.beside[:0]
+	for i := range before {
+		q := m.near(p, p.base-pageSize*uint64(i+1))
 		if q.raw == nil {
 			break
 		}
-		if run := textTail(q.raw); run < pageSize {
-			before = append(append([]byte(nil), q.raw[pageSize-max(run, margin):]...), before...)
+		run := textTail(q.raw)
+		before[i] = q.raw[pageSize-max(run, margin):]
+		if run < pageSize {
 			break
 		}
-		before = append(append([]byte(nil), q.raw...), before...)
 	}
-	for len(after) < maxText {
-		q := m.page(pages, base+uint64(pageSize)*(1+uint64(len(after))/pageSize))
+	for i := range after {
+		q := m.near(p, p.base+pageSize*uint64(i+1))
 		if q.raw == nil {
 			break
 		}
-		if run := textHead(q.raw); run < pageSize {
-			after = append(after, q.raw[:max(run, margin)]...)
+		run := textHead(q.raw)
+		after[i] = q.raw[:max(run, margin)]
+		if run < pageSize {
 			break
 		}
-		after = append(after, q.raw...)
 	}
-	window = make([]byte, 0, len(before)+pageSize+len(after))
-	window = append(append(append(window, before...), p.raw...), after...)
-	return window, len(before)
+	m.window = m.window[:0]
+	for i := range before {
+		m.window = append(m.window, before[most-1-i]...)
+	}
+	p.at = len(m.window)
+	m.window = append(m.window, p.raw...)
+	for _, part := range after {
+		m.window = append(m.window, part...)
+	}
+}
+
+// near is a page beside p, which is noted to be one.
+func (m *Memory) near(p *page, base uint64) *page {
+	q := m.page(base)
+	p.beside = append(p.beside, besides{base, q.change})
+	return q
 }
 
 func isText(c byte) bool { return c >= ' ' && c <= '~' || c == '\n' || c == '\r' || c == '\t' }
@@ -198,8 +282,8 @@ func (m *Memory) WriteMemory(addr uint64, data []byte) (int, error) {
 // plainly runs f with the memory as it is.
 func (m *Memory) plainly(f func()) {
 	g := m.guard
-	m.guard = nil
-	defer func() { m.guard = g }()
+	m.guard, m.plain = nil, true
+	defer func() { m.guard, m.plain = g, false }()
 	f()
 }
 
@@ -207,12 +291,11 @@ func (m *Memory) plainly(f func()) {
 func (m *Memory) read(buf []byte, addr uint64) bool {
 	for done := 0; done < len(buf); {
 		at := addr + uint64(done)
-		base := at &^ (pageSize - 1)
-		p := m.page(m.pages, base)
+		p := m.page(at &^ (pageSize - 1))
 		if p.raw == nil {
 			return false
 		}
-		done += copy(buf[done:], p.raw[at-base:])
+		done += copy(buf[done:], p.raw[at-p.base:])
 	}
 	return true
 }

@@ -1,0 +1,150 @@
+//go:build linux && amd64
+
+package integration_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-dap"
+
+	"github.com/remotedbg/remotedbg/dap/daptest"
+	"github.com/remotedbg/remotedbg/integration/harness"
+)
+
+// libraryMark begins the names of the programs that are about the standard
+// library.
+const libraryMark = "lib-"
+
+// libraryWays are how a walk goes on where it has stopped: in the program, and in
+// what that calls.
+var libraryWays = map[string]struct{ outside, inside string }{
+	"":    {"next", "next"}, // tells which line follows which
+	"in":  {"stepIn", "stepIn"},
+	"out": {"stepIn", "stepOut"},
+	"on":  {"stepIn", "next"},
+}
+
+// librarySteps bounds a walk through the library.
+const librarySteps = 120
+
+// TestSteppingIntoTheLibrary steps into what runs in the runtime, pinned to a P,
+// in reflect and in assembly, where no request can be frozen. A step that would
+// end there must end at the next place where it can be: none may lead over the
+// next line of the program, much less to the request's end.
+func TestSteppingIntoTheLibrary(t *testing.T) {
+	t.Parallel()
+	binary, err := builder.Target("stepping")
+	must(t, err)
+	dir := filepath.Join(builder.Root, "integration", "targets", "stepping")
+	marks, err := harness.Marks(dir)
+	must(t, err)
+	w := remotedbgWalker(t, binary)
+	walks := 0
+	for _, name := range slices.Sorted(maps.Keys(marks)) {
+		if !strings.HasPrefix(name, libraryMark) {
+			continue
+		}
+		var lines []int
+		for _, way := range slices.Sorted(maps.Keys(libraryWays)) { // "" first
+			walks++
+			walk := w.throughLibrary(t, marks[name], libraryWays[way].outside, libraryWays[way].inside)
+			if way == "" {
+				lines = walk.lines
+			}
+			if bad := walk.skipped(lines); bad != "" {
+				t.Errorf("%s %s: %s:\n  %s", name, way, bad, strings.Join(walk.stops, "\n  "))
+			}
+			t.Logf("%s %s: %d steps, lines %v", name, way, len(walk.stops), walk.lines)
+		}
+	}
+	if walks < 24 {
+		t.Errorf("%d walks only", walks)
+	}
+}
+
+// libraryWalk is a walk through a program and what it calls.
+type libraryWalk struct {
+	stops []string // where each step ended
+	lines []int    // of the program, where it stood then
+	over  bool     // the last step led to the request's end
+}
+
+// skipped says which step led over a line of the program, given those that next
+// comes to; "" if none did.
+func (lw libraryWalk) skipped(lines []int) string {
+	at := 0
+	for i, line := range lw.lines {
+		if slices.Contains(lines[:at+1], line) {
+			continue // the compiler has moved parts of lines behind others
+		}
+		if at++; at == len(lines) || line != lines[at] {
+			return fmt.Sprintf("step %d came to line %d of the program, which next comes through as %v", i, line, lines)
+		}
+	}
+	if lw.over {
+		return fmt.Sprintf("the last step, from line %d of the program, led to the request's end", lines[at])
+	}
+	return ""
+}
+
+// throughLibrary walks through a marked program and what it calls, with one kind
+// of step in the program and one in what it calls.
+func (w *walker) throughLibrary(t *testing.T, m harness.Mark, outside, inside string) (lw libraryWalk) {
+	t.Helper()
+	if bps, err := w.ide.SetBreakpoints(m.File, m.Line); err != nil || !bps[0].Verified {
+		t.Fatalf("breakpoint at %s: %+v, %v", m.Name, bps, err)
+	}
+	reply := make(chan harness.Reply, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	go func() { reply <- w.client.Send(ctx, http.MethodGet, "/"+m.Name, nil) }()
+	stop, err := w.ide.WaitStopped(daptest.AnyThread)
+	must(t, err)
+	if _, err := w.ide.SetBreakpoints(m.File); err != nil {
+		t.Fatal(err)
+	}
+	program := ""
+	for range librarySteps {
+		frames, _, err := w.ide.StackTrace(stop.ThreadId, 0, 60)
+		must(t, err)
+		if program == "" {
+			program = frames[0].Name
+		}
+		top := frames[0]
+		file := "?"
+		if top.Source != nil {
+			file = filepath.Base(top.Source.Path)
+		}
+		lw.stops = append(lw.stops, fmt.Sprintf("%s %s:%d", top.Name, file, top.Line))
+		i := slices.IndexFunc(frames, func(f dap.StackFrame) bool { return f.Name == program })
+		if i < 0 {
+			break // it has returned
+		}
+		lw.lines = append(lw.lines, frames[i].Line)
+		kind := outside
+		if !strings.HasPrefix(top.Name, "main.") {
+			kind = inside
+		}
+		if stop, lw.over, err = w.step(stop.ThreadId, kind); err != nil {
+			t.Fatalf("%s, %s behind %v: %v", m.Name, kind, lw.stops, err)
+		}
+		if lw.over {
+			break
+		}
+	}
+	if !lw.over {
+		must(t, w.ide.Continue(stop.ThreadId))
+	}
+	if r := <-reply; r.Err != nil || r.Status != http.StatusOK {
+		t.Fatalf("/%s: status %d, %v", m.Name, r.Status, r.Err)
+	}
+	return lw
+}

@@ -1,0 +1,36 @@
+// Command returned is a service whose functions return errors, each in its own
+// way, and pass them on.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+
+	"github.com/remotedbg/remotedbg/integration/targets/serve"
+	"github.com/remotedbg/remotedbg/middleware"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
+	flag.Parse()
+	serve.Main("returned", *addr, &http.Server{Handler: middleware.Handler(routes())})
+}
+
+func routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/orders/", func(w http.ResponseWriter, r *http.Request) { answer(w, fine(r.URL.Path)) }) // as in the shop
+	for name, f := range kinds {
+		mux.HandleFunc("/"+name, func(w http.ResponseWriter, r *http.Request) { answer(w, f(r.URL.Query().Get("v"))) })
+	}
+	return mux
+}
+
+// answer says what became of it.
+func answer(w http.ResponseWriter, err error) {
+	if err != nil {
+		http.Error(w, "failed: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	fmt.Fprintln(w, "done")
+}

@@ -19,7 +19,8 @@ import (
 // of a scope (runtime.g and runtime._panic in runtime/runtime2.go).
 const panicValue = "runtime.curg._panic.arg"
 
-// exceptionInfo tells of the error response that the frozen request writes, or of
+// exceptionInfo tells of the error response that the frozen request writes, of the
+// error that a function returns, or of
 // the panic that it is in: while a panic runs the deferred functions, a stop in one
 // of them sees it.
 func (c *conn) exceptionInfo(_ context.Context, args threadArguments) (dap.ExceptionInfoResponseBody, error) {
@@ -80,6 +81,9 @@ func (x *viewer) exceptionBody(e *exception) dap.ExceptionInfoResponseBody {
 	if e.at.Status == 0 {
 		details = detailsOf(e.value, e.message)
 		details.EvaluateName = panicValue
+		if e.at.Returned != 0 {
+			details.EvaluateName = returnedValue(&e.at)
+		}
 		details.InnerException = x.innerErrors(e.value)
 	}
 	details.StackTrace = x.stackText()
@@ -97,6 +101,8 @@ func exceptionKind(at *session.ExceptionStop) string {
 	switch {
 	case at.Status != 0:
 		return "error response"
+	case at.Returned != 0:
+		return "returned error"
 	case at.Recovered:
 		return "recovered panic"
 	case at.Fatal:

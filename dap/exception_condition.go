@@ -22,7 +22,8 @@ import (
 )
 
 // exceptionCondition says for which exceptions a filter is. The zero value is for
-// all panics but http.ErrAbortHandler, and for responses with status 500 or more.
+// all panics but http.ErrAbortHandler, for responses with status 500 or more, and for
+// all errors that are returned.
 type exceptionCondition struct {
 	pattern *regexp.Regexp
 	expr    string
@@ -31,7 +32,7 @@ type exceptionCondition struct {
 func newExceptionCondition(filter, condition string) (exceptionCondition, error) {
 	var none exceptionCondition
 	switch filter {
-	case filterPanic, filterRecovered, filterFatal, filterError:
+	case filterPanic, filterRecovered, filterFatal, filterError, filterReturned:
 	default:
 		return none, fmt.Errorf("there is no exception filter %q", clip(filter, maxKey))
 	}
@@ -55,7 +56,7 @@ func newExceptionCondition(filter, condition string) (exceptionCondition, error)
 // exception is what conditions are about.
 type exception struct {
 	at      session.ExceptionStop
-	value   val // of a panic
+	value   val // of a panic, or the error
 	message string
 	names   map[string]string // what names in a condition stand for
 }
@@ -67,6 +68,9 @@ func (x *viewer) exceptionHere(at session.ExceptionStop) (exception, error) {
 			at: at, message: statusText(at.Status),
 			names: map[string]string{"status": strconv.Itoa(at.Status)},
 		}, nil
+	}
+	if at.Returned != 0 {
+		return x.returnedHere(at)
 	}
 	p, err := x.panicked()
 	if err != nil {
@@ -83,7 +87,11 @@ func (e *exception) typeName() string { return detailsOf(e.value, "").FullTypeNa
 
 // text is what a client shows of it.
 func (e *exception) text() string {
-	return clipText(exceptionKind(&e.at)+": "+e.message, maxDescription)
+	by := ""
+	if e.at.By != "" {
+		by = " by " + e.at.By
+	}
+	return clipText(exceptionKind(&e.at)+by+": "+e.message, maxDescription)
 }
 
 func statusText(status int) string {
@@ -133,6 +141,8 @@ func (c exceptionCondition) holds(x *viewer, e *exception) (bool, error) {
 		return c.pattern.MatchString(e.typeName() + ": " + e.message), nil
 	case c.expr == "" && e.at.Status != 0:
 		return e.at.Status >= http.StatusInternalServerError, nil
+	case c.expr == "" && e.at.Returned != 0:
+		return true, nil
 	case c.expr == "":
 		return !x.isAbort(e.value), nil
 	}

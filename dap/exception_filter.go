@@ -17,11 +17,13 @@ const (
 	filterRecovered = "recovered"
 	filterFatal     = "fatal"
 	filterError     = "error" // a response with status 500 or more
+	filterReturned  = "returned"
 )
 
 const (
-	panicConditionHelp = `an expression in the frame that panicked, where panic is the value, panicText what it says and panicType its type; or /regular expression/ on type and text`
-	errorConditionHelp = `an expression in the frame that responds, where status is the response's, such as status == 404; without one it is status >= 500`
+	panicConditionHelp    = `an expression in the frame that panicked, where panic is the value, panicText what it says and panicType its type; or /regular expression/ on type and text`
+	returnedConditionHelp = `an expression in the function that returns the error, where err is the error, errText what it says and errType its type; or /regular expression/ on type and text`
+	errorConditionHelp    = `an expression in the frame that responds, where status is the response's, such as status == 404; without one it is status >= 500`
 )
 
 // exceptionBreakpointFilters are all off: a request of a live service is stopped
@@ -42,6 +44,10 @@ var exceptionBreakpointFilters = []dap.ExceptionBreakpointsFilter{
 	{
 		Filter: filterError, Label: "Error responses", SupportsCondition: true, ConditionDescription: errorConditionHelp,
 		Description: "Stop a request where it responds with status 500 or more (net/http).",
+	},
+	{
+		Filter: filterReturned, Label: "Errors returned by the program's own functions", SupportsCondition: true, ConditionDescription: returnedConditionHelp,
+		Description: "Stop a request where a function of the program's main module returns an error, once for each error: not where it is passed on or wrapped.",
 	},
 }
 
@@ -71,6 +77,7 @@ func (c *conn) setExceptionBreakpoints(_ context.Context, args dap.SetExceptionB
 		Fatal:     judge(conditions[filterFatal], c.guard()),
 		Recovered: judge(conditions[filterRecovered], c.guard()),
 		Response:  judge(conditions[filterError], c.guard()),
+		Returned:  judge(conditions[filterReturned], c.guard()),
 	})
 	if err != nil {
 		return none, sessionError(err, kindBreakpoints)
@@ -85,6 +92,8 @@ func (c *conn) setExceptionBreakpoints(_ context.Context, args dap.SetExceptionB
 			bp = set.Recovered
 		case filterError:
 			bp = set.Response
+		case filterReturned:
+			bp = set.Returned
 		}
 		results[i] = dap.Breakpoint{Id: bp.ID, Verified: bp.Verified, Message: bp.Message}
 	}

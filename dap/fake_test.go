@@ -213,6 +213,10 @@ func (f *fakeSession) Inspect(id session.RequestID, use func(t *proc.Target) err
 	return session.ErrNoRequest
 }
 
+func (f *fakeSession) Unwind(id session.RequestID, use func(t *proc.Target) error) error {
+	return f.Inspect(id, use)
+}
+
 func (f *fakeSession) Symbols(use func(bi *proc.BinaryInfo) error) error {
 	if err := f.note("Symbols"); err != nil {
 		return err

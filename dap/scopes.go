@@ -22,7 +22,7 @@ func (c *conn) scopes(_ context.Context, args dap.ScopesArguments) (dap.ScopesRe
 	return dap.ScopesResponseBody{Scopes: []dap.Scope{{
 		Name:               name,
 		PresentationHint:   "locals",
-		VariablesReference: c.handles.addNode(&node{frame: f}),
+		VariablesReference: c.handles.addNode(c.localsNode(f)),
 	}, {
 		Name:               "Request",
 		VariablesReference: c.handles.addNode(&node{frame: f, extra: c.requestRows, instead: true}),

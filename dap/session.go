@@ -45,6 +45,7 @@ type Session interface {
 	StepInstruction(id session.RequestID) error
 	Pause(id session.RequestID) error
 	Inspect(id session.RequestID, f func(t *proc.Target) error) error
+	Unwind(id session.RequestID, f func(t *proc.Target) error) error                              // Inspect, and f shows no value
 	Call(ctx context.Context, id session.RequestID, q session.CallRequest) (invoke.Result, error) // waits for the function, for some seconds at most
 	Symbols(f func(bi *proc.BinaryInfo) error) error
 	Guard() *taint.Guard // what hides secrets from the client

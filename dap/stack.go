@@ -27,7 +27,12 @@ const (
 // reader of debug information has some) must not go through the engine, which
 // holds locks around f.
 func (c *conn) inspect(id session.RequestID, other *kind, f func(t *proc.Target) error) error {
-	err := c.sess.Inspect(id, func(t *proc.Target) error {
+	return c.within(c.sess.Inspect, id, other, f)
+}
+
+// within is inspect by one of the session's ways to look.
+func (c *conn) within(look func(session.RequestID, func(*proc.Target) error) error, id session.RequestID, other *kind, f func(t *proc.Target) error) error {
+	err := look(id, func(t *proc.Target) error {
 		return c.guarded(func() error { return f(t) })
 	})
 	return sessionError(err, other)
@@ -74,7 +79,7 @@ func (c *conn) stackTrace(_ context.Context, args dap.StackTraceArguments) (dap.
 	}
 	id := session.RequestID(args.ThreadId)
 	hidden := c.innermost(id).index
-	err := c.inspect(id, kindStack, func(t *proc.Target) error {
+	err := c.within(c.sess.Unwind, id, kindStack, func(t *proc.Target) error {
 		end := min(first+levels, deepest)
 		frames, err := unwind(t, max(hidden+end, wholeStack))
 		if err != nil {

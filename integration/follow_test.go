@@ -3,6 +3,7 @@
 package integration_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"syscall"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/remotedbg/remotedbg/integration/harness"
+	"github.com/remotedbg/remotedbg/internal/audit"
 )
 
 // TestGoroutines debugs a request that fans out over 20 goroutines: three of them
@@ -26,7 +28,8 @@ func TestGoroutines(t *testing.T) {
 		{PIE: true},
 	} {
 		t.Run(v.String(), func(t *testing.T) {
-			t.Parallel()
+			// Not in parallel: some have to be built first, which starves the
+			// agents of others.
 			goroutines(t, v)
 		})
 	}
@@ -78,6 +81,22 @@ func goroutines(t *testing.T, v harness.Variant) {
 	if reply := p.ok(t); reply.Body != "total 2156\n" {
 		t.Errorf("the answer is %q", reply.Body)
 	}
+
+	// The audit has each of them, the log a line for all.
+	a := r.agents[0]
+	told := func() int { return strings.Count(a.Stderr.String(), " released after ") }
+	must(t, harness.Until(endTimeout, "all are in the audit and the log", func() error {
+		lines := auditOf(t, a)
+		taken := len(lines.find(audit.RequestTaken, "root", th.id))
+		released := len(lines.find(audit.RequestReleased, "", nil))
+		if taken != 20 || released != 21 || told() == 0 {
+			return fmt.Errorf("%d goroutines of request %d were taken, and %d requests and goroutines released, the log has %d lines of it", taken, th.id, released, told())
+		}
+		return nil
+	}))
+	if told() > 2 { // some may outlive the request by a moment
+		t.Errorf("%d lines of the log tell of releases:\n%s", told(), a.Stderr)
+	}
 }
 
 // TestFollowOff leaves goroutines alone.
@@ -119,5 +138,10 @@ func TestStoppedAgentWhileFollowing(t *testing.T) {
 			}
 		})
 	}
-	r.attach() // heals what the last one has left on the board
+	// The next agent heals what the last one has left on the board, and the first
+	// request behind it takes the slots back that were kept.
+	_, err := r.attach().Stop(syscall.SIGTERM, endTimeout)
+	must(t, err)
+	r.agents = nil
+	r.request("/orders/7").ok(t)
 }

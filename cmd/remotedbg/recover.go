@@ -10,10 +10,10 @@ func newRecoverCommand() *cobra.Command {
 		Use:   "recover (--pid N | --name NAME)",
 		Short: "Heal a service whose agent has died, and do nothing else",
 		Long: `recover releases what a dead agent left behind in a service: it disarms the
-gate, thaws frozen requests and releases their slots, and prints what it found
-and did. attach does the same before it arms. The service heals itself within
-seconds also without it. It refuses while an agent that lives has armed the
-service.
+gate, thaws frozen requests and releases their slots, removes uprobes from the
+program text, and prints what it found and did. attach does the same before it
+arms. The service heals itself within seconds also without it, but for uprobes.
+It refuses while an agent that lives has armed the service.
 
 Exit codes: 0 healed, or there was nothing to heal, 1 refused or failed,
 2 wrong flags.`,

@@ -8,9 +8,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// tick is the unit of times in /proc: USER_HZ, 100 a second on every Linux.
+// tick is the unit of times in /proc/stat: USER_HZ, 100 a second on every Linux.
 const tick = 10 * time.Millisecond
 
 // busy is the CPU time that was used so far: who took it tells whether a window
@@ -51,18 +53,15 @@ func (b busy) since(from busy) shares {
 }
 
 // cpuTime is what a process's threads have used, those that have ended included.
+// It is asked of the process's CPU clock, whose name clock_getcpuclockid(3) makes
+// like this: /proc knows hundredths of a second only.
 func cpuTime(pid int) (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
+	const cpuclockSched = 2 // include/linux/posix-timers_types.h
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|cpuclockSched), &t); err != nil {
+		return 0, os.NewSyscallError("clock_gettime", err)
 	}
-	// The command's name, in parentheses, may contain anything. Behind it come
-	// the fields from the third on; utime and stime are the 14th and the 15th.
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat: %q", pid, text)
-	}
-	return ticks(fields[11:13])
+	return time.Duration(t.Nano()), nil
 }
 
 // machineTime is what was used of all CPUs, time that was stolen included.
@@ -76,14 +75,11 @@ func machineTime() (time.Duration, error) {
 	if len(fields) < 9 {
 		return 0, fmt.Errorf("/proc/stat: %q", line)
 	}
-	return ticks(append(fields[1:4], fields[6:9]...))
-}
-
-func ticks(fields []string) (sum time.Duration, err error) {
-	for _, f := range fields {
+	var sum time.Duration
+	for _, f := range append(fields[1:4], fields[6:9]...) {
 		n, err := strconv.ParseInt(f, 10, 64)
 		if err != nil {
-			return 0, err
+			return 0, fmt.Errorf("/proc/stat: %q", line)
 		}
 		sum += time.Duration(n) * tick
 	}

@@ -96,6 +96,16 @@ func (d *debugger) close() error {
 	return err
 }
 
+// held fails if a request that is to be under way has been answered.
+func held(answered <-chan error) error {
+	select {
+	case err := <-answered:
+		return fmt.Errorf("the request was let go of inside the window: %v", err)
+	default:
+		return nil
+	}
+}
+
 // letGo is close for one that has a request under way, which is answered then.
 func (d *debugger) letGo(answered <-chan error) error {
 	err := d.close()

@@ -47,14 +47,14 @@ type options struct {
 
 func main() {
 	var o options
-	flag.BoolVar(&o.quick, "quick", false, "the short form, under a minute once dlv is built")
+	flag.BoolVar(&o.quick, "quick", false, "the short form, two minutes once dlv is built")
 	flag.BoolVar(&o.check, "check", false, "fail if a frozen request costs the others more than promised")
 	flag.BoolVar(&o.many, "many", false, "only (e), the 64 breakpoints; under eight minutes")
 	flag.BoolVar(&o.dlv, "dlv", true, "compare with stock dlv, which is fetched and built")
 	flag.Parse()
 	// Short windows and many of them: what else goes on in a machine lasts for
 	// seconds, and falls out of the ratio of neighbours.
-	o.rounds, o.window, o.stops = 20, 750*time.Millisecond, 300
+	o.rounds, o.window, o.stops = 16, 750*time.Millisecond, 300
 	if o.quick {
 		o.rounds, o.window, o.stops = 4, 400*time.Millisecond, 50
 	}

@@ -25,18 +25,18 @@ const dlvEvery = 4
 
 // many is the outcome of (e).
 type many struct {
-	control, frozen, runs, steps *kind
-	dlv                          []*dlvResult
+	control, frozen, runs, steps, walks *kind
+	dlv                                 []*dlvResult
 
 	lines  []harness.Mark // the hot ones first
 	passed int            // stops of a request like the others' that stops at all of them
 	told   int            // times that the agent said it took breakpoints away
-	taken  int            // steps in all windows
+	taken  int            // steps in all windows of steps
 }
 
 // measureMany measures the others with 64 breakpoints: while a request is frozen
-// at one of them, while one runs, and while one is stepped without a pause; and
-// dlv with the hot ones.
+// at one of them, while one runs, and while one is stepped, without a pause and by
+// a person in a hurry; and dlv with the hot ones.
 func (b *bench) measureMany() (*many, error) {
 	m := &many{}
 	var err error
@@ -46,14 +46,23 @@ func (b *bench) measureMany() (*many, error) {
 	if m.passed, err = b.countPassed(m); err != nil {
 		return nil, fmt.Errorf("counting the stops of a request: %w", err)
 	}
-	on := func(f func(*many, *harness.Service, func(int, func() error) error) error) during {
-		return func(s *harness.Service, measure func(int, func() error) error) error { return f(m, s, measure) }
-	}
 	m.control = &kind{name: controlName, during: nothing}
-	m.frozen = &kind{name: "a request is frozen", during: on(b.manyFrozen)}
-	m.runs = &kind{name: "a request runs on", during: on(b.manyRuns)}
-	m.steps = &kind{name: "a request is stepped", during: on(b.manyStepped)}
-	return m, b.interleave([]*kind{m.control, m.frozen, m.runs, m.steps}, func(round int) error {
+	m.frozen = &kind{name: "a request is frozen", during: func(s *harness.Service, measure measuring) error {
+		return b.manyFrozen(m, s, measure)
+	}}
+	m.runs = &kind{name: "a request runs on", during: func(s *harness.Service, measure measuring) error {
+		return b.manyRuns(m, s, measure)
+	}}
+	m.walks = &kind{name: "a request is stepped 4 times a second", during: func(s *harness.Service, measure measuring) error {
+		_, err := b.manyStepped(m, s, measure, time.Second/4)
+		return err
+	}}
+	m.steps = &kind{name: "a request is stepped without a pause", during: func(s *harness.Service, measure measuring) error {
+		taken, err := b.manyStepped(m, s, measure, 0)
+		m.taken += taken
+		return err
+	}}
+	return m, b.interleave([]*kind{m.control, m.frozen, m.runs, m.walks, m.steps}, func(round int) error {
 		if !b.dlv || round%dlvEvery != 0 {
 			return nil
 		}
@@ -64,7 +73,7 @@ func (b *bench) measureMany() (*many, error) {
 }
 
 // manyFrozen measures while a request stands at the first of them.
-func (b *bench) manyFrozen(m *many, s *harness.Service, measure func(int, func() error) error) error {
+func (b *bench) manyFrozen(m *many, s *harness.Service, measure measuring) error {
 	d, err := b.attachMany(m, s)
 	if err != nil {
 		return err
@@ -77,12 +86,15 @@ func (b *bench) manyFrozen(m *many, s *harness.Service, measure func(int, func()
 	if err := measure(d.agent.PID, nil); err != nil {
 		return err
 	}
+	if err := held(answered); err != nil {
+		return err
+	}
 	return d.letGo(answered)
 }
 
 // manyRuns measures from when a request begins that comes by none of them, so
 // that they are armed for as long as they may be.
-func (b *bench) manyRuns(m *many, s *harness.Service, measure func(int, func() error) error) error {
+func (b *bench) manyRuns(m *many, s *harness.Service, measure measuring) error {
 	d, err := b.attachMany(m, s)
 	if err != nil {
 		return err
@@ -97,6 +109,9 @@ func (b *bench) manyRuns(m *many, s *harness.Service, measure func(int, func() e
 	if err != nil {
 		return err
 	}
+	if err := held(answered); err != nil {
+		return err
+	}
 	for _, ev := range d.Events() {
 		if out, ok := ev.(*dap.OutputEvent); ok && strings.Contains(out.Body.Output, "before its next stop") {
 			m.told++
@@ -106,50 +121,47 @@ func (b *bench) manyRuns(m *many, s *harness.Service, measure func(int, func() e
 }
 
 // slack is how much longer than its window a request lives that is to outlive it.
-const slack = time.Second
+const slack = 500 * time.Millisecond
 
 // manyStepped measures while a request makes one step after the other, in a loop
-// with a call in it.
-func (b *bench) manyStepped(m *many, s *harness.Service, measure func(int, func() error) error) error {
+// with a call in it, with a pause behind each, and tells how many it made.
+func (b *bench) manyStepped(m *many, s *harness.Service, measure measuring, pause time.Duration) (taken int, err error) {
 	d, err := b.attachMany(m, s)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer d.close()
 	turn := b.marks["spin-turn"]
 	if err := d.set(turn.File, turn.Line); err != nil {
-		return err
+		return 0, err
 	}
 	stop, answered, err := d.freeze(fmt.Sprintf("/spin?ms=%d", (leadIn + 2*b.window + slack).Milliseconds()))
 	if err == nil {
 		err = d.set(turn.File) // no more
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	taken, over, done := 0, make(chan struct{}), make(chan error, 1)
+	over, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		for {
+		var err error
+		for ; err == nil; taken++ {
 			select {
 			case <-over:
 				done <- nil
 				return
-			default:
+			case <-time.After(pause):
+				err = d.step(stop.ThreadID)
 			}
-			if err := d.step(stop.ThreadID); err != nil {
-				done <- err
-				return
-			}
-			taken++
 		}
+		done <- err
 	}()
 	err = measure(d.agent.PID, nil)
 	close(over)
-	if err := errors.Join(err, <-done); err != nil {
-		return err
+	if err := errors.Join(err, <-done, held(answered)); err != nil {
+		return 0, err
 	}
-	m.taken += taken
-	return d.letGo(answered)
+	return taken, d.letGo(answered)
 }
 
 // step makes one and waits for its end.
@@ -165,13 +177,13 @@ func printMany(out io.Writer, o options, m *many) {
 	fmt.Fprintf(out, "\n(e) %d breakpoints, %d of them in functions that each of the others' requests runs through, which a request passes %d times: %s\n",
 		len(m.lines), hotBreakpoints, m.passed, method(o))
 	w := newTable(out)
-	printKinds(w, m.control, m.frozen, m.runs, m.steps)
+	printKinds(w, m.control, m.frozen, m.runs, m.walks, m.steps)
 	_ = w.Flush() // as all of standard output
-	lost := (1 - median(m.runs.ratios(throughput))) * float64(2*o.window)
+	lost := max(1-median(m.runs.ratios(throughput)), 0) * float64(2*o.window)
 	fmt.Fprintf(out, "runs on: breakpoints were taken away from %d of %d requests; letting one run on cost the others %v of their time\n",
 		m.told, len(m.runs.in), duration(lost))
 	windows := time.Duration(len(m.steps.in)) * (2*o.window + leadIn)
-	fmt.Fprintf(out, "stepped: %.0f steps a second\n", float64(m.taken)/windows.Seconds())
+	fmt.Fprintf(out, "stepped without a pause: %.0f steps a second\n", float64(m.taken)/windows.Seconds())
 	if m.dlv == nil {
 		return
 	}

@@ -37,10 +37,12 @@ type kind struct {
 	in     []paired // a round each
 }
 
-// during brings something about, calls measure while it is so, with the
-// process of the debugger, or 0, and with what is to happen as the window begins,
-// or nil, and undoes it.
-type during func(s *harness.Service, measure func(debugger int, begin func() error) error) error
+// during brings something about, measures while it is so, and undoes it.
+type during func(s *harness.Service, measure measuring) error
+
+// measuring measures a window, given the process of the debugger, or 0, and what is
+// to happen as it begins, or nil.
+type measuring func(debugger int, begin func() error) error
 
 // paired is a window of a kind between two that are half as long and have no
 // debugger, one before it and one behind: what a machine does as it grows slower,
@@ -61,7 +63,7 @@ func (k *kind) ratios(figure func(window) float64) (list []float64) {
 }
 
 // nothing is the control: without a debugger as well.
-func nothing(_ *harness.Service, measure func(int, func() error) error) error { return measure(0, nil) }
+func nothing(_ *harness.Service, measure measuring) error { return measure(0, nil) }
 
 // interleave measures the kinds once a round on a warm service of its own, each
 // round beginning with the next one. Between the rounds it calls between.

@@ -54,7 +54,7 @@ func row(w io.Writer, name string, of []window, ratios ...string) {
 
 // method says how the figures of printKinds came about.
 func method(o options) string {
-	return fmt.Sprintf("%d connections, collector every 50 ms, %d rounds; ratios are medians (lowest to highest) of %v between two windows of half of it without a debugger; 100 %% is one of %d CPUs, rest is the load and whatever else ran",
+	return fmt.Sprintf("%d connections, collector every 50 ms, %d rounds; ratios are medians (lowest to highest) of %v between two windows of half of it without a debugger; CPU is the whole service's, the debugged request included, 100 %% is one of %d, rest is the load and whatever else ran",
 		connections, o.rounds, 2*o.window, runtime.NumCPU())
 }
 

@@ -27,7 +27,7 @@ func (b *bench) measureTraffic() (*traffic, error) {
 const controlName = "no debugger (control)"
 
 // whileFrozen measures while a request is frozen.
-func (b *bench) whileFrozen(s *harness.Service, measure func(int, func() error) error) error {
+func (b *bench) whileFrozen(s *harness.Service, measure measuring) error {
 	d, err := b.attach(s)
 	if err != nil {
 		return err
@@ -38,6 +38,9 @@ func (b *bench) whileFrozen(s *harness.Service, measure func(int, func() error) 
 		return err
 	}
 	if err := measure(d.agent.PID, nil); err != nil {
+		return err
+	}
+	if err := held(answered); err != nil {
 		return err
 	}
 	return d.letGo(answered)

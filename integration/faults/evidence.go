@@ -86,6 +86,7 @@ func (t *trial) keep(why error, seed uint64) string {
 		}
 	}
 	fmt.Fprintf(&b, "\n=== the allowlisted requests\n%s", t.heldText(origin))
+	fmt.Fprintf(&b, "\n=== service (pid %d): standard output\n%s", t.service.PID, t.service.Stdout.Timed(origin))
 	fmt.Fprintf(&b, "\n=== service (pid %d): standard error\n%s", t.service.PID, t.service.Stderr.Timed(origin))
 	name, err := t.lab.evidence(fmt.Sprintf("%s-%d-%d.txt", t.row.name, t.lab.seed, t.number), b.String())
 	if err != nil {

@@ -59,6 +59,9 @@ func (t *trial) gone(a *harness.Agent, want int) error {
 		return fmt.Errorf("the agent and its watchdog: %w", err)
 	}
 	t.measured("agent and watchdog gone after", time.Since(t.fault))
+	if strings.Contains(a.Stderr.String(), "uprobes were left and are removed") {
+		t.counted("times that the watchdog removed uprobes")
+	}
 	switch {
 	case code == want:
 		return nil

@@ -28,6 +28,9 @@ type row struct {
 	// ends: the fault ends the service, so each trial has its own, and the
 	// trial itself judges the service.
 	ends bool
+	// unwatched: the watchdog is killed, too. Uprobes that the kernel leaks are
+	// there until remotedbg recover, or the next agent.
+	unwatched bool
 	// needs, if not nil, says why the row cannot be run on this machine.
 	needs func() error
 }

@@ -6,7 +6,7 @@ package main
 func rows() []row {
 	return []row{
 		{name: "kill", what: "SIGKILL to the agent", full: 300, short: 4, trial: killAgent},
-		{name: "kill-both", what: "SIGKILL to agent and watchdog", full: 60, short: 1, trial: killBoth},
+		{name: "kill-both", what: "SIGKILL to agent and watchdog", full: 60, short: 1, trial: killBoth, unwatched: true},
 		{name: "calls", what: "SIGKILL to the agent while a frozen request's thread makes calls", full: 60, short: 2, trial: killCalling},
 		{name: "signals", what: "HUP, INT, TERM, QUIT, PIPE to the agent", full: 40, short: 2, trial: signalAgent},
 		{name: "stop", what: "SIGSTOP to the agent", full: 40, short: 1, trial: stopAgent},

@@ -173,6 +173,13 @@ func (t *trial) renewed(s state, from string) error {
 		return err
 	}
 	t.connect("http://" + addr)
+	// Its tracer has been told of the exec, and needs a processor to let go.
+	listens := time.Now()
+	err = harness.Until(time.Second, "the new program is let go of", func() error { return harness.Untraced(t.service.PID) })
+	if err != nil {
+		return err
+	}
+	t.measured("a new program, listening, was let go of after", time.Since(listens))
 	if err := t.serves(1000); err != nil { // with the agent still there, perhaps
 		return fmt.Errorf("the new program: %w", err)
 	}

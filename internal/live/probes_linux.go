@@ -247,7 +247,7 @@ func (p *prober) retire(l link.Link, addrs []uint64) {
 func (p *prober) settle() {
 	const soon, late = 100 * time.Microsecond, time.Second
 	for deadline := time.Now().Add(late); time.Now().Before(deadline); time.Sleep(soon) {
-		p.fading = slices.DeleteFunc(p.fading, func(a uint64) bool { return slices.Contains(p.armed, a) || p.gone(a) })
+		p.fading = slices.DeleteFunc(p.fading, func(a uint64) bool { return p.armedAt(a) || p.gone(a) })
 		if len(p.fading) == 0 {
 			return
 		}
@@ -364,21 +364,24 @@ func (p *prober) hit() (before [ptRegs]uint64, ok bool) {
 func (p *prober) pin(pc uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pinned = slices.Contains(p.armed, pc)
-	if _, found := slices.BinarySearch(p.exits.addrs, pc); found {
-		// A nil error would not stop it.
-		p.pinned = p.kernel.stopAlways(true) == nil || p.pinned
+	p.pinned = p.armedAt(pc)
+	if p.pinned {
+		_ = p.kernel.stopAlways(true) // a nil error would not stop it
 	}
 	return p.pinned
+}
+
+// armedAt says whether a probe is armed at addr.
+func (p *prober) armedAt(addr uint64) bool {
+	_, exit := slices.BinarySearch(p.exits.addrs, addr)
+	return exit || slices.Contains(p.armed, addr)
 }
 
 func (p *prober) unpin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pinned = false
-	if len(p.exits.addrs) > 0 {
-		_ = p.kernel.stopAlways(false) // at worst it is stopped for nothing
-	}
+	_ = p.kernel.stopAlways(false) // at worst it is stopped for nothing
 	if p.late != nil {
 		p.arm(*p.late)
 	}

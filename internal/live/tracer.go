@@ -31,6 +31,9 @@ func (t *Thread) trace() {
 	if err == nil {
 		err = t.follow()
 	}
+	if errors.Is(err, ErrGone) {
+		t.leaveExec() // first: a new program may be waiting to be left alone
+	}
 	t.bps.clear()
 	t.dropWatches()
 	t.probes.end()
@@ -38,7 +41,6 @@ func (t *Thread) trace() {
 	case errors.Is(err, errRelease):
 		err = t.detach()
 	case errors.Is(err, ErrGone):
-		t.leaveExec()
 	default:
 		err = errors.Join(err, t.bail())
 	}

@@ -48,7 +48,7 @@ type Engine struct {
 	returnsFound *returnIndex // nil: nobody has asked; guarded by brain
 	program      program
 
-	brain   sync.Mutex // whoever calls Delve holds it
+	brain   brainLock // whoever calls Delve holds it
 	bi      *proc.BinaryInfo
 	symbols *backend.Process // for looking up addresses while nothing is in flight
 	spare   []target         // targets that no request uses

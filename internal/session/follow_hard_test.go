@@ -75,19 +75,19 @@ func TestFollowHard(t *testing.T) {
 	for _, c := range []struct {
 		path string
 		n    int
-		most int // goroutines that are followed; 0: as many as are started
+		all  bool // of its n goroutines all are followed, as the gate has room for them
 	}{
 		{path: "storm", n: 5000},
 		{path: "brief", n: 3000},
 		{path: "nested", n: 6},
 		{path: "signals", n: 200},
-		{path: "childlocked", n: 60},
-		{path: "parentlocked", n: 60},
+		{path: "childlocked", n: 60, all: true},
+		{path: "parentlocked", n: 60, all: true},
 		{path: "values", n: 20},
-		{path: "deferred", n: 60},
-		{path: "goexit", n: 60},
+		{path: "deferred", n: 60, all: true},
+		{path: "goexit", n: 60, all: true},
 		{path: "deep", n: 200},
-		{path: "arguments", n: 60},
+		{path: "arguments", n: 60, all: true},
 		{path: "collected", n: 60},
 		{path: "late", n: 100},
 		{path: "busy", n: 60},
@@ -101,6 +101,7 @@ func TestFollowHard(t *testing.T) {
 			}
 			r.open(t, 10*time.Minute)
 			f := r.count(t)
+			best := int32(0) // of three, since machines are busy
 			for range 3 {
 				began := time.Now()
 				before := f.goroutines.Load()
@@ -109,6 +110,7 @@ func TestFollowHard(t *testing.T) {
 				if got := answer(allowed, url); got != want {
 					t.Fatalf("debugged: %s, want %s", got, want)
 				}
+				best = max(best, f.goroutines.Load()-before)
 				t.Logf("%d goroutines followed, in %v", f.goroutines.Load()-before, time.Since(began).Round(time.Millisecond))
 				if got := <-other; got != want {
 					t.Fatalf("another's: %s, want %s", got, want)
@@ -121,8 +123,12 @@ func TestFollowHard(t *testing.T) {
 			if f.goroutines.Load() == 0 || f.requests.Load() == 0 {
 				t.Errorf("%d requests with %d goroutines were followed", f.requests.Load(), f.goroutines.Load())
 			}
-			t.Logf("console: %s", f.log)
-			t.Logf("log: %s", r.log)
+			if c.all && int(best) < c.n*9/10 {
+				t.Errorf("%d of %d goroutines were followed at best; the console says %q", best, c.n, f.log)
+			}
+			if strings.Contains(f.log.String(), "the machine is too busy") {
+				t.Logf("console: %s", f.log)
+			}
 		})
 	}
 }

@@ -5,23 +5,12 @@ package session
 import (
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/go-delve/delve/pkg/proc"
 
 	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/backend"
 	"github.com/remotedbg/remotedbg/internal/redact/taint"
-)
-
-// How long secrets are looked for, and in how many frames. Nothing of the service
-// waits for it but the request that is frozen.
-const (
-	searchFrames  = 64
-	searchAtStop  = 8 * time.Millisecond // at the first look at a stop
-	searchLater   = 2 * time.Millisecond // at each further one, until all was looked at
-	passingFrames = 8                    // of a request that may not stop at all:
-	searchPassing = 3 * time.Millisecond // before a condition is judged first, and at log points
 )
 
 // forgetful is the brain lock for the back end of one target: when a request goes
@@ -37,7 +26,7 @@ func (f forgetful) Lock() {
 }
 
 func (f forgetful) Unlock() {
-	f.mem.Forget()
+	f.mem.Resume()
 	f.Locker.Unlock()
 }
 
@@ -71,53 +60,6 @@ func (e *Engine) prepareRedaction(t target) {
 	defer t.mem.Use(nil)
 	if err := e.guard.Load(t.group.Selected, t.mem); err != nil {
 		e.cfg.Log(fmt.Sprintf("redaction: struct tags and package variables: %v", err))
-	}
-}
-
-// look makes the memory of the request's target fit for its session's eyes.
-// Called under the brain lock, while it is frozen.
-func (r *request) look() {
-	r.mem.Forget()
-	r.mem.Use(r.session.guard)
-	most := searchLater
-	if r.search == nil {
-		r.search, most = r.session.guard.NewSearch(r.group.Selected, r.mem, searchFrames), searchAtStop
-	}
-	r.hunt(r.search, most)
-}
-
-// hunt goes on with a search.
-func (r *request) hunt(s *taint.Search, most time.Duration) {
-	if err := s.Run(most); err != nil {
-		r.e.cfg.Log(fmt.Sprintf("request %d: redaction: %v", r.id, err))
-	}
-}
-
-// searchPassing looks for what is near, in a request that may go on at once.
-func (r *request) searchPassing() {
-	r.lastSearch = time.Now()
-	r.mem.Use(r.session.guard)
-	r.hunt(r.session.guard.NewSearch(r.group.Selected, r.mem, passingFrames), searchPassing)
-}
-
-// searchFirst is search for a request whose breakpoints have conditions, before
-// they are judged.
-func (r *request) searchFirst() {
-	for _, b := range r.session.verified() {
-		if b.asked.Condition != "" || b.asked.passing() {
-			r.searchPassing()
-			return
-		}
-	}
-}
-
-// searchEvery is how often a request that passes log points is searched again.
-const searchEvery = 100 * time.Millisecond
-
-// searchSometimes is search for a request that passes a log point.
-func (r *request) searchSometimes() {
-	if time.Since(r.lastSearch) > searchEvery {
-		r.searchPassing()
 	}
 }
 
@@ -160,5 +102,5 @@ func (r *Reader) look() {
 	r.mem.Use(r.s.guard)
 	// Package variables have other values by now. That they cannot be read means
 	// that the service is gone.
-	_ = r.s.guard.NewSearch(r.target.Selected, r.mem, 0).Run(searchPassing)
+	_ = r.s.guard.NewSearch(r.target.Selected, r.mem, 0).Run(searchPassing, nil)
 }

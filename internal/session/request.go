@@ -71,8 +71,8 @@ type request struct {
 	mem   *taint.Memory    // of proc
 	fence *fence           // below mem
 
-	search     *taint.Search // for secrets, at this stop; nil: nobody has looked yet
-	lastSearch time.Time     // of one that may pass
+	search     *stopSearch // for secrets, at this stop; nil: it has not begun
+	lastSearch time.Time   // of one that may pass
 
 	group *proc.TargetGroup
 	pause pauseState
@@ -162,6 +162,7 @@ func (r *request) run() {
 			out = r.move(commandContinue)
 			continue
 		}
+		go r.searchAhead()
 		cmd, ok := r.hold()
 		r.recordThawed(r.frozenAt, cmd, ok)
 		if !ok {

@@ -184,6 +184,16 @@ func (s *Session) Pause(id RequestID) error {
 // concurrent use, so one Inspect at a time runs in the whole Engine; requests
 // run meanwhile.
 func (s *Session) Inspect(id RequestID, f func(t *proc.Target) error) error {
+	return s.inspect(id, (*request).look, f)
+}
+
+// Unwind is Inspect for an f that shows where the request is, and no value: it does
+// not wait until the secrets of the stop have been looked for.
+func (s *Session) Unwind(id RequestID, f func(t *proc.Target) error) error {
+	return s.inspect(id, (*request).ready, f)
+}
+
+func (s *Session) inspect(id RequestID, prepare func(*request), f func(t *proc.Target) error) error {
 	s.e.brain.Lock()
 	defer s.e.brain.Unlock()
 	s.e.mu.Lock()
@@ -198,7 +208,7 @@ func (s *Session) Inspect(id RequestID, f func(t *proc.Target) error) error {
 	if err != nil {
 		return err
 	}
-	r.look()
+	prepare(r)
 	return f(r.group.Selected)
 }
 

@@ -212,7 +212,20 @@ func (p *program) close() {
 func (r *request) probesOff(p live.Passed) {
 	r.e.brain.Lock()
 	defer r.e.brain.Unlock()
-	r.session.output(fmt.Sprintf("%s does not stop at %s before its next stop: %s", r.name, r.session.places(p.Addrs), p.Why))
+	exits := 0
+	if found := r.e.returnsFound; found != nil {
+		for _, a := range p.Addrs {
+			if found.set.Has(a) {
+				exits++
+			}
+		}
+	}
+	if exits > 0 {
+		r.session.output(fmt.Sprintf("%s does not stop at %d of the returns of errors before its next stop: %s", r.name, exits, p.Why))
+	}
+	if names := r.session.places(p.Addrs); names != "" {
+		r.session.output(fmt.Sprintf("%s does not stop at %s before its next stop: %s", r.name, names, p.Why))
+	}
 }
 
 // places names the breakpoints at addresses. Called under the brain lock.

@@ -49,8 +49,12 @@ func (e *Engine) watch() {
 			w.beatUntilDone()
 			return
 		case <-e.born:
+			// Not each time: births that come faster than that would keep it
+			// from ever coming.
+			if hurry <= 0 {
+				tick.Reset(hurriedEvery)
+			}
 			hurry = hurriedLooks
-			tick.Reset(hurriedEvery)
 			continue
 		case <-tick.C:
 			if hurry--; hurry == 0 {
@@ -142,14 +146,14 @@ func (w *watcher) tellMissed() {
 	before := w.counts
 	w.counts = now
 	if n := now.Silent - before.Silent; n > 0 {
-		w.e.outputToAll(fmt.Sprintf("%d matching requests ran untouched: this agent did not answer within 100 ms, the machine is too busy", n))
+		w.e.outputToAll(fmt.Sprintf("%d matching requests, or goroutines of requests, ran untouched: this agent did not answer within 100 ms, the machine is too busy", n))
 	}
 	n := now.Full - before.Full
 	if n > 0 {
 		n -= uint64(w.e.crowdedOut(int(n)))
 	}
 	if n > 0 {
-		w.e.outputToAll(fmt.Sprintf("%d matching requests ran untouched: the gate holds %d at a time", n, w.e.board.NumSlots()))
+		w.e.outputToAll(fmt.Sprintf("%d matching requests, or goroutines of requests, ran untouched: the gate holds %d at a time", n, w.e.board.NumSlots()))
 	}
 }
 

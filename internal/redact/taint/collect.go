@@ -3,7 +3,6 @@ package taint
 import (
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/go-delve/delve/pkg/dwarf/godwarf"
@@ -33,15 +32,17 @@ type Search struct {
 	next   int // of frames
 	began  bool
 	done   bool
+	runs   int // of mem, when it was made
 
 	scope *proc.EvalScope // for what Delve has to be asked
 	until time.Time
+	stop  func() bool // may be nil
 
 	// What is to be looked at, in the order in which it was found. The standard
 	// library's own structures come behind the program's: there are many, and few
 	// secrets are nearer by way of them.
 	near, far queue
-	seen      map[place]bool
+	seen      map[visited]bool
 	asked, n  int
 }
 
@@ -73,7 +74,7 @@ type item struct {
 // the package variables alone. It looks at nothing yet.
 func (g *Guard) NewSearch(t *proc.Target, mem *Memory, frames int) *Search {
 	return &Search{
-		g: g, mem: mem, t: t, depth: frames, seen: make(map[place]bool),
+		g: g, mem: mem, t: t, depth: frames, seen: make(map[visited]bool), runs: mem.runs,
 		done: g == nil || g.policy.Lifted() && !g.shared.tags.any(),
 	}
 }
@@ -81,13 +82,20 @@ func (g *Guard) NewSearch(t *proc.Target, mem *Memory, frames int) *Search {
 // Done says whether there is nothing left to look at, or no more will be.
 func (c *Search) Done() bool { return c.done }
 
-// Run goes on for most at most, and makes known what it finds. It reads memory as
-// it is.
-func (c *Search) Run(most time.Duration) (err error) {
+// Stale says whether the service's thread has run since: what is reached from it is
+// another request's by now, or another place's.
+func (c *Search) Stale() bool { return c.runs != c.mem.runs }
+
+// End makes it Done.
+func (c *Search) End() { c.done = true }
+
+// Run goes on for most at most, and until stop says so, which may be nil; it makes
+// known what it finds. It reads memory as it is.
+func (c *Search) Run(most time.Duration, stop func() bool) (err error) {
 	if c.done {
 		return nil
 	}
-	c.until = time.Now().Add(most)
+	c.until, c.stop = time.Now().Add(most), stop
 	c.mem.plainly(func() { err = c.run() })
 	c.done = c.done || err != nil
 	return err
@@ -147,7 +155,9 @@ func (c *Search) begin() (err error) {
 }
 
 // late says whether the time is over.
-func (c *Search) late() bool { return !time.Now().Before(c.until) }
+func (c *Search) late() bool {
+	return c.stop != nil && c.stop() || !time.Now().Before(c.until)
+}
 
 func (c *Search) globals() {
 	for _, v := range c.g.shared.program.globals {
@@ -217,8 +227,13 @@ func (c *Search) push(it item) {
 	if it.addr == 0 || it.addr >= userMemory || it.t == nil || it.depth > maxDepth || it.inside > maxHotDepth {
 		return
 	}
-	if st := resolvedStruct(it.t); st != nil && !isContainer(st.StructName) {
-		it.far = isLibrary(st.StructName)
+	switch t := Resolved(it.t).(type) {
+	case *godwarf.BoolType, *godwarf.IntType, *godwarf.UintType, *godwarf.FloatType, *godwarf.ComplexType:
+		return // there is no text in it
+	case *godwarf.StructType:
+		if l := c.g.layout(t); !l.container {
+			it.far = l.library
+		}
 	}
 	q := &c.near
 	if it.far && !it.hot {
@@ -227,29 +242,6 @@ func (c *Search) push(it item) {
 	if len(q.items) <= maxValues {
 		q.items = append(q.items, it)
 	}
-}
-
-// isContainer tells the structs of the standard library that hold what a program
-// puts there: they are as near as what they are in.
-func isContainer(name string) bool {
-	for _, pkg := range []string{"sync.", "sync/atomic.", "internal/sync.", "container/", "struct {"} {
-		if strings.HasPrefix(name, pkg) {
-			return true
-		}
-	}
-	return false
-}
-
-// isLibrary tells the structs of the standard library but for those of which
-// every request has one.
-func isLibrary(name string) bool {
-	switch name {
-	case "net/http.Request", "net/url.URL", "net/url.Userinfo", "net/http.response", "context.valueCtx":
-		return false
-	}
-	first, _, _ := strings.Cut(name, "/")
-	pkg, _, _ := strings.Cut(first, ".")
-	return pkg != "main" && pkg == first || pkg != "main" && !strings.Contains(name, "/")
 }
 
 // drain looks at all that is queued.
@@ -268,7 +260,7 @@ func (c *Search) drain(q *queue) {
 
 func (c *Search) look(it item) {
 	c.n++
-	key := place{it.addr, typeKeyOf(it)}
+	key := visited{it.addr, typeName(it.t), it.hot}
 	if c.seen[key] {
 		return
 	}
@@ -276,13 +268,16 @@ func (c *Search) look(it item) {
 	c.visit(it)
 }
 
-func typeKeyOf(it item) string {
-	name := it.t.Common().Name
-	if name == "" {
-		name = fmt.Sprint(it.t.Common().Offset)
+// visited is a place that was looked at, as a secret or not.
+type visited struct {
+	addr uint64
+	name string
+	hot  bool
+}
+
+func typeName(t godwarf.Type) string {
+	if name := t.Common().Name; name != "" {
+		return name
 	}
-	if it.hot {
-		name += "!"
-	}
-	return name
+	return fmt.Sprint(t.Common().Offset)
 }

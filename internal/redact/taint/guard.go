@@ -24,8 +24,9 @@ type Shared struct {
 
 // Guard is the redaction of one client. A nil Guard redacts nothing.
 type Guard struct {
-	policy *redact.Policy
-	shared *Shared
+	policy  *redact.Policy
+	shared  *Shared
+	layouts map[*godwarf.StructType]*layout // used by searches alone
 }
 
 // NewGuard makes a guard; a nil policy is the default one.

@@ -34,6 +34,7 @@ type Memory struct {
 	pages  map[uint64]*page
 	last   *page  // that was asked for last; may be nil
 	epoch  uint64 // grows with each Forget
+	runs   int    // grows with each Resume
 	change uint64 // grows with each page that is not as it was
 	spare  []byte // a page to read into
 	window []byte // of the last page that was looked through
@@ -90,6 +91,12 @@ func (m *Memory) Forget() {
 	if len(m.pages) > keepPages {
 		m.drop()
 	}
+}
+
+// Resume is Forget when the thread that is looked at is about to run.
+func (m *Memory) Resume() {
+	m.runs++
+	m.Forget()
 }
 
 func (m *Memory) drop() {

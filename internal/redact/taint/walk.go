@@ -62,35 +62,23 @@ func (c *Search) fields(it item, st *godwarf.StructType, addr uint64) {
 		c.atomicPointer(it, st, addr)
 		return
 	}
-	keyed := !it.hot && c.keyed(st, addr)
-	for _, f := range st.Field {
+	l := c.g.layout(st)
+	keyed := false
+	for i := 0; i < len(l.keys) && !it.hot && !keyed; i++ {
+		keyed = c.keyNames(l.keys[i].t, addr+l.keys[i].offset, 0)
+	}
+	for i := range l.fields {
+		f := &l.fields[i]
 		ch := it
-		ch.t, ch.addr = f.Type, addr+uint64(f.ByteOffset)
-		tagged := c.g.Tagged(st.StructName, f.Name)
-		ch.forever = it.forever || tagged
-		ch.hot = it.hot || tagged || c.g.Var(f.Name, f.Type) || keyed && isValueName(f.Name)
+		ch.t, ch.addr = f.t, addr+f.offset
+		ch.forever = it.forever || f.tagged
+		ch.hot = it.hot || f.hot || keyed && f.value
 		c.push(ch)
 	}
 }
 
 func isKeyName(s string) bool   { return s == "Key" || s == "key" || s == "Name" || s == "name" }
 func isValueName(s string) bool { return s == "Value" || s == "value" || s == "Val" || s == "val" }
-
-func (c *Search) keyed(st *godwarf.StructType, addr uint64) bool {
-	if len(st.Field) < 2 || len(st.Field) > 8 {
-		return false
-	}
-	hasValue := false
-	for _, f := range st.Field {
-		hasValue = hasValue || isValueName(f.Name)
-	}
-	for _, f := range st.Field {
-		if hasValue && isKeyName(f.Name) && c.keyNames(f.Type, addr+uint64(f.ByteOffset), 0) {
-			return true
-		}
-	}
-	return false
-}
 
 // keyNames tells whether the key at addr names a secret: by its text, or by the
 // type of what the interface holds, as keys of a context do.

@@ -1,0 +1,139 @@
+//go:build linux && amd64
+
+package session
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/remotedbg/remotedbg/internal/redact/taint"
+)
+
+// How long secrets are looked for, and in how many frames. Nothing of the service
+// waits for it but the request that is frozen.
+const (
+	searchFrames  = 64
+	searchAtStop  = 12 * time.Millisecond // at a stop, before the first value of it is shown
+	searchLater   = 2 * time.Millisecond  // at each further look, until all was looked at
+	passingFrames = 8                     // of a request that may not stop at all:
+	searchPassing = 3 * time.Millisecond  // before a condition is judged first, and at log points
+	// searchFresh is how old a search may be when the client looks first: others
+	// may have got hold of secrets since.
+	searchFresh = 200 * time.Millisecond
+)
+
+// stopSearch is the search for secrets at one stop of a request. Guarded by
+// Engine.brain.
+type stopSearch struct {
+	*taint.Search
+	began time.Time
+	spent time.Duration
+	shown bool // the client has looked at values
+}
+
+// ready makes the memory of the request's target fit for its session's eyes, but
+// for what was not found yet. Called under the brain lock, while it is frozen.
+func (r *request) ready() {
+	r.mem.Forget()
+	r.mem.Use(r.session.guard)
+}
+
+// look is ready for the eyes of a client that is shown values: behind it all is
+// known that can be found in the time.
+func (r *request) look() {
+	r.ready()
+	if s := r.search; s != nil && !s.shown && time.Since(s.began) > searchFresh {
+		r.search = nil
+	}
+	s := r.searching()
+	s.shown = true
+	r.hunt(s, max(searchLater, searchAtStop-s.spent), nil)
+}
+
+// searching is the search at the stop where the request is.
+func (r *request) searching() *stopSearch {
+	if r.search == nil || r.search.Stale() {
+		r.search = r.newSearch(searchFrames)
+	}
+	return r.search
+}
+
+func (r *request) newSearch(frames int) *stopSearch {
+	return &stopSearch{Search: r.session.guard.NewSearch(r.group.Selected, r.mem, frames), began: time.Now()}
+}
+
+// hunt goes on with a search, until stop says so, which may be nil.
+func (r *request) hunt(s *stopSearch, most time.Duration, stop func() bool) {
+	began := time.Now()
+	defer func() {
+		s.spent += time.Since(began)
+		if p := recover(); p != nil { // Delve's reader of debug information has some
+			s.End()
+			r.e.cfg.Log(fmt.Sprintf("request %d: redaction panicked: %v\n%s", r.id, p, debug.Stack()))
+		}
+	}()
+	if err := s.Run(most, stop); err != nil {
+		r.e.cfg.Log(fmt.Sprintf("request %d: redaction: %v", r.id, err))
+	}
+}
+
+// searchAhead searches while the client is being told of the stop and asks where it
+// is, so that there is less to wait for when it asks for values. It is a goroutine
+// that ends when the search does, when its time is over, or when the request goes
+// on. It makes way for whoever else wants Delve.
+func (r *request) searchAhead() {
+	for r.searchSome() {
+	}
+}
+
+// searchSome is a part of searchAhead; false: it is over.
+func (r *request) searchSome() bool {
+	e := r.e
+	e.brain.Lock()
+	defer e.brain.Unlock()
+	e.mu.Lock()
+	frozen := e.state == engineArmed && r.state == requestFrozen
+	e.mu.Unlock()
+	if !frozen || r.group == nil {
+		return false
+	}
+	s := r.searching()
+	left := searchAtStop - s.spent
+	if s.Done() || left <= 0 {
+		return false
+	}
+	r.ready()
+	r.hunt(s, left, e.brain.wanted)
+	return true
+}
+
+// searchPassing looks for what is near, in a request that may go on at once.
+func (r *request) searchPassing(frames int) *stopSearch {
+	r.lastSearch = time.Now()
+	r.mem.Use(r.session.guard)
+	s := r.newSearch(frames)
+	r.hunt(s, searchPassing, nil)
+	return s
+}
+
+// searchFirst is search for a request whose breakpoints have conditions, before
+// they are judged. If it stops here the search goes on from there.
+func (r *request) searchFirst() {
+	for _, b := range r.session.verified() {
+		if b.asked.Condition != "" || b.asked.passing() {
+			r.search = r.searchPassing(searchFrames)
+			return
+		}
+	}
+}
+
+// searchEvery is how often a request that passes log points is searched again.
+const searchEvery = 100 * time.Millisecond
+
+// searchSometimes is search for a request that passes a log point.
+func (r *request) searchSometimes() {
+	if time.Since(r.lastSearch) > searchEvery {
+		r.searchPassing(passingFrames)
+	}
+}

@@ -40,7 +40,7 @@ var proofs = map[string][]string{
 
 	"supportsSteppingGranularity": {"dap.TestGranularity", "integration.TestStepInstruction"},
 
-	"exceptionBreakpointFilters":     {"integration.TestPanics", "integration.TestRecovered", "integration.TestFatalPanics", "integration.TestPanicsThatAreNone", "integration.TestErrorResponses"},
+	"exceptionBreakpointFilters":     {"integration.TestPanics", "integration.TestRecovered", "integration.TestFatalPanics", "integration.TestPanicsThatAreNone", "integration.TestErrorResponses", "integration.TestReturnedErrors"},
 	"supportsExceptionFilterOptions": {"dap.TestExceptionFilters", "integration.TestPanicConditions"},
 
 	"supportsCancelRequest":      {"dap.TestCancel"},

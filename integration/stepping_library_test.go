@@ -65,7 +65,7 @@ func TestSteppingIntoTheLibrary(t *testing.T) {
 			t.Logf("%s %s: %d steps, lines %v", name, way, len(walk.stops), walk.lines)
 		}
 	}
-	if walks < 24 {
+	if walks < 36 {
 		t.Errorf("%d walks only", walks)
 	}
 }
@@ -78,19 +78,19 @@ type libraryWalk struct {
 }
 
 // skipped says which step led over a line of the program, given those that next
-// comes to; "" if none did.
+// comes to, in order; "" if none did. Lines that it does not come to are inlined,
+// and parts of earlier ones may come again, where the compiler has moved them.
 func (lw libraryWalk) skipped(lines []int) string {
-	at := 0
+	reached := 0
 	for i, line := range lw.lines {
-		if slices.Contains(lines[:at+1], line) {
-			continue // the compiler has moved parts of lines behind others
-		}
-		if at++; at == len(lines) || line != lines[at] {
+		k := slices.Index(lines, line)
+		if k > reached+1 {
 			return fmt.Sprintf("step %d came to line %d of the program, which next comes through as %v", i, line, lines)
 		}
+		reached = max(reached, k)
 	}
 	if lw.over {
-		return fmt.Sprintf("the last step, from line %d of the program, led to the request's end", lines[at])
+		return fmt.Sprintf("the last step, from line %d of the program, led to the request's end", lw.lines[len(lw.lines)-1])
 	}
 	return ""
 }

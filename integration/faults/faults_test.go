@@ -3,7 +3,11 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -31,6 +35,49 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%d of %d trials failed:\n%s", res.failures, res.trials, out.String())
 			}
 		})
+	}
+}
+
+// TestEvidence has a trial fail: the file that the output names tells all that the
+// next person would want to know.
+func TestEvidence(t *testing.T) {
+	var out strings.Builder
+	l, err := newLab(0, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	l.short, l.uprobes, l.kept = true, true, t.TempDir()
+	fails := row{name: "fails", what: "a trial that fails", trial: func(t *trial) error {
+		if _, err := t.enter(frozen); err != nil {
+			return err
+		}
+		t.strike()
+		return errors.New("made to fail")
+	}}
+	if res := l.run(fails, 3, 1); res.failures != 1 {
+		t.Fatalf("%d failures\n%s", res.failures, out.String())
+	}
+	files, err := filepath.Glob(filepath.Join(l.kept, "*"))
+	if err != nil || len(files) != 1 || !strings.Contains(out.String(), files[0]) {
+		t.Fatalf("files %v, %v, and the output\n%s", files, err, out.String())
+	}
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{
+		"row fails", "trial 3: frozen", fmt.Sprintf("-row fails -seed %d -from 3 -trials 1 -uprobes=true", l.seed),
+		"since the fault: made to fail", "load average", "State S (sleeping) TracerPid ", "slots: [", "board: {Armed:true",
+		"s  remotedbg: watchdog: the agent", "stopped (breakpoint): GET /orders/7",
+		"SIGABRT: abort", "SIGQUIT: quit", "goroutine 1 ", "/orders/7: answered at ", "as without a debugger: true", "IDE 0: events",
+	} {
+		if !strings.Contains(string(text), part) {
+			t.Errorf("no %q in the file", part)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s", text)
 	}
 }
 

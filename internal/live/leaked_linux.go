@@ -112,7 +112,8 @@ func leakedProbes(pid int) (addrs []uint64, err error) {
 		var from, to, offset uint64
 		var perms string
 		_, err := fmt.Sscanf(line, "%x-%x %s %x", &from, &to, &perms, &offset)
-		if err != nil || len(perms) < 3 || perms[2] != 'x' || !strings.HasSuffix(strings.TrimSpace(line), path) {
+		file := max(strings.IndexByte(line, '/'), 0) // what is before has none
+		if err != nil || len(perms) < 3 || perms[2] != 'x' || strings.TrimSuffix(line[file:], "\n") != path {
 			continue
 		}
 		pages := make([]byte, (to-from)/pageSize*8)

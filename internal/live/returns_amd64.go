@@ -121,16 +121,23 @@ type decoded struct {
 	at uint64
 }
 
+// escapes begin instructions of AVX and AVX-512 (Intel SDM vol. 2, 2.3 and 2.7), for
+// which the disassembler may have a meaning of old.
+var escapes = [...]byte{0xc4, 0xc5, 0x62}
+
 // decodeAll takes a function apart.
 func decodeAll(code []byte, entry uint64) ([]decoded, error) {
 	var list []decoded
 	for at := 0; at < len(code); {
-		inst, err := x86asm.Decode(code[at:], 64)
-		if err != nil {
-			inst = x86asm.Inst{Len: vexLen(code[at:])}
-			if inst.Len == 0 || at+inst.Len > len(code) {
+		inst := x86asm.Inst{Len: vexLen(code[at:])}
+		if inst.Len == 0 {
+			var err error
+			if inst, err = x86asm.Decode(code[at:], 64); err != nil || slices.Contains(escapes[:], code[at]) {
 				return nil, errNotDecoded
 			}
+		}
+		if at+inst.Len > len(code) {
+			return nil, errNotDecoded
 		}
 		list = append(list, decoded{inst, entry + uint64(at)})
 		at += inst.Len

@@ -27,6 +27,7 @@ const maxReturns = 16
 // stop on the way.
 func (t *Thread) settle(cause Cause, addr uint64) (settled, error) {
 	s := settled{cause: cause, addr: addr}
+	out := false // it is on the way from addr
 	for range maxReturns {
 		if s.cause == CauseWatch {
 			if err := t.returnToUser(); err != nil {
@@ -41,23 +42,26 @@ func (t *Thread) settle(cause Cause, addr uint64) (settled, error) {
 		if err != nil {
 			return s, err
 		}
+		own := s.cause == CauseStop && s.addr == addr
 		if s.state != nil {
-			s.strayed = s.strayed || ends && t.elsewhere(s.state.Regs, s.addr, depth)
+			s.strayed = own && (out || ends && t.elsewhere(s.state.Regs, addr, depth))
 			return s, nil
 		}
-		if !ends && !s.strayed {
-			return s, nil
+		if !out {
+			if gone, err := t.frameGone(); err != nil || !ends || !gone {
+				return s, err // what is left of the plan lies ahead
+			}
 		}
-		if gone, err := t.frameGone(); err != nil || !gone {
-			return s, err // lines of the function being stepped lie ahead
+		if !own && s.cause != CauseWatch {
+			t.report(Event{Passed: &Passed{Cause: s.cause, Addr: s.addr, G: t.g, Why: s.why}})
 		}
-		came, cause, addr, err := t.runOut()
+		came, cause, at, err := t.runOut()
 		if err != nil || !came {
 			return s, err
 		}
-		s.strayed = cause == 0
+		out, s.cause, s.addr = true, CauseStop, addr
 		if cause != 0 {
-			s.cause, s.addr = cause, addr
+			s.cause, s.addr = cause, at
 		}
 	}
 	return s, nil

@@ -9,8 +9,10 @@
 // Goroutines, all started by Open and NewSession and ended by Close: the
 // engine's watch (polls the board, renews the lease) and its wait for the
 // process's exit; one for each request in flight (request.run), which alone
-// moves it; one for each session's event queue. What may block on the service
-// is only a request's own goroutine.
+// moves it; one for each stop that looks for secrets while the client asks where
+// the request is (request.searchAhead), for some milliseconds; one for each
+// session's event queue. What may block on the service is only a request's own
+// goroutine.
 //
 // Locks, in the order in which they may be taken: Engine.brain (Delve: its
 // symbol tables are shared and not safe for concurrent use; let go of while a

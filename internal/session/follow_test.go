@@ -3,14 +3,11 @@
 package session_test
 
 import (
-	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/remotedbg/remotedbg/internal/access"
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
@@ -93,54 +90,5 @@ func (r *rig) fanOut(t *testing.T, how string) {
 	<-re.done
 	if re.status != 200 {
 		t.Errorf("status %d, %v", re.status, re.err)
-	}
-}
-
-// BenchmarkFanOut is a request that starts 20 goroutines and waits for them: of
-// others, debugged alone, and debugged with its goroutines. It reports the time
-// of one of the 20 over what the request takes without any.
-func BenchmarkFanOut(b *testing.B) {
-	for _, c := range []struct {
-		name, from string
-		noFollow   bool
-	}{
-		{"others", others, false},
-		{"debugged", allowed, true},
-		{"followed", allowed, false},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			cmd, url := launch(b, build(b, shopDir), "-addr", "127.0.0.1:0")
-			defer func() {
-				_ = cmd.Process.Kill() // it runs
-				_ = cmd.Wait()         // says that it was killed
-			}()
-			e, err := session.Open(context.Background(), session.Config{PID: cmd.Process.Pid, Allow: allow, For: time.Hour, NoFollow: c.noFollow})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer e.Close("end of the benchmark")
-			s, err := e.NewSession(access.Identity{Role: access.Control})
-			if err != nil {
-				b.Fatal(err)
-			}
-			go func() {
-				for range s.Events() { // nobody looks at them
-				}
-			}()
-			s.Start()
-			took := func(n int) time.Duration {
-				began := time.Now()
-				if status, err := get(c.from, fmt.Sprintf("%s/fan?how=go&n=%d", url, n)); status != 200 {
-					b.Fatalf("status %d, %v", status, err)
-				}
-				return time.Since(began)
-			}
-			var none, twenty time.Duration
-			for b.Loop() {
-				none += took(0)
-				twenty += took(20)
-			}
-			b.ReportMetric(float64((twenty-none).Microseconds())/20/float64(b.N), "us/goroutine")
-		})
 	}
 }

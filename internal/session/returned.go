@@ -217,6 +217,19 @@ func (s *Session) seenBy(root RequestID) *seenErrors {
 	return s.returned[root]
 }
 
+// forgetReturned is for a request that is gone: with the last one of a root what they
+// returned is forgotten. Called under the brain lock.
+func (s *Session) forgetReturned(root RequestID) {
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	for _, r := range s.e.requests {
+		if r.root == root {
+			return
+		}
+	}
+	delete(s.returned, root)
+}
+
 // add notes an error, whose chain links has, and says whether it is a new one.
 func (h *seenErrors) add(now seenError, links [][2]uint64, e *Engine) (fresh bool) {
 	static := func(w [2]uint64) bool { return e.program.has(w[1]) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-delve/delve/pkg/proc"
 	"github.com/remotedbg/remotedbg/internal/session"
@@ -173,6 +174,30 @@ func TestReturnedWithoutProbes(t *testing.T) {
 		t.Errorf("%+v", bp)
 	}
 	req, re := r.request(t, "/wrapped?v=x")
+	r.exited(t, req.ID)
+	<-re.done
+}
+
+// TestReturnedLimits: what slows others down goes, is told, and is back when the
+// next request comes; and all go when a request runs for long.
+func TestReturnedLimits(t *testing.T) {
+	r, _ := returnedRig(t, session.Config{ExtraFor: 3 * time.Second}, nil)
+	req, re := r.request(t, "/slow?v=4000")
+	if status, err := get(others, r.url+"/hot?v=6000"); err != nil || status != 200 {
+		t.Fatalf("status %d, %v", status, err)
+	}
+	for _, why := range []string{"other requests ran over it", "it has run for 3s"} {
+		ev := <-r.s.Events()
+		if ev.Kind != session.EventOutput || !strings.Contains(ev.Text, "of the returns of errors before its next stop: ") || !strings.Contains(ev.Text, why) {
+			t.Fatalf("event %+v, want %q", ev, why)
+		}
+	}
+	r.awaitClean(t)
+	r.exited(t, req.ID)
+	re.ok(t)
+	req, re = r.request(t, "/wrapped?v=x")
+	r.expectReturned(t, "find")
+	r.goOn(t, r.s.Continue(req.ID))
 	r.exited(t, req.ID)
 	<-re.done
 }

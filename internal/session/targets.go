@@ -58,12 +58,10 @@ func (r *request) bindTarget(fr *live.Frozen) error {
 func (r *request) freeTarget() {
 	r.e.brain.Lock()
 	defer r.e.brain.Unlock()
+	r.session.forgetReturned(r.root)
 	if r.group != nil {
 		r.mem.Use(nil)
 		r.fence.session, r.fence.returned = nil, returnedWords{}
-		if r.id == r.root {
-			delete(r.session.returned, r.root)
-		}
 		r.e.spare = append(r.e.spare, target{r.proc, r.group, r.mem, r.fence})
 		r.proc, r.group, r.mem, r.fence = nil, nil, nil, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // kinds are the ways to return an error, by the path that they are at.
@@ -25,6 +26,7 @@ var kinds = map[string]func(v string) error{
 	"started":  started,
 	"hot":      hot,
 	"blank":    blank,
+	"slow":     slow,
 }
 
 // notFound is an error of the program's own.
@@ -238,6 +240,16 @@ func started(v string) error {
 	}()
 	group.Wait()
 	return err
+}
+
+// slow takes that many milliseconds.
+func slow(v string) error {
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		return err
+	}
+	time.Sleep(time.Duration(n) * time.Millisecond)
+	return fine(v)
 }
 
 func blank(v string) error {

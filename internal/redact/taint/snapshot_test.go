@@ -89,6 +89,20 @@ func TestMaskFollowsKnowledge(t *testing.T) {
 	}
 }
 
+// A search is of one stop: when the thread has run it begins anew.
+func TestSearchGoesStale(t *testing.T) {
+	_, m, g := masked()
+	s := g.NewSearch(nil, m, 8)
+	m.Forget()
+	if s.Stale() {
+		t.Error("stale, and the thread has not run")
+	}
+	m.Resume()
+	if !s.Stale() || g.NewSearch(nil, m, 8).Stale() {
+		t.Error("the thread has run, and that does not show")
+	}
+}
+
 // BenchmarkSnapshot reads what an inspection reads, when nothing has changed.
 func BenchmarkSnapshot(b *testing.B) {
 	r, m, _ := masked()

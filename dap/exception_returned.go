@@ -25,7 +25,7 @@ func (x *viewer) returnedHere(at session.ExceptionStop) (exception, error) {
 	if err != nil {
 		return exception{}, err
 	}
-	x.noteShown(v)
+	x.seen.Add(x.g, v.DwarfType, v.Addr) // which is none of the process's: not noteShown
 	e := exception{at: at, value: x.of(v).dynamic()}
 	var known bool
 	if e.message, known = errorWords(e.value, 0); !known {
@@ -47,7 +47,7 @@ func (c *conn) returnedRows(x *viewer, _ string) []dap.Variable {
 	if err != nil {
 		return nil
 	}
-	x.noteShown(v)
+	x.seen.Add(x.g, v.DwarfType, v.Addr)
 	return []dap.Variable{x.present(v, "(returned error)", where)}
 }
 

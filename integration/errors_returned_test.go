@@ -73,6 +73,9 @@ func TestReturnedErrors(t *testing.T) {
 			} else if v, err := r.Evaluate(info.Details.EvaluateName, th.top().ID, "watch"); err != nil || !strings.Contains(v.Result, strings.TrimPrefix(c.typ, "*")) {
 				t.Errorf("%s: %s is %+v, %v", c.path, info.Details.EvaluateName, v, err)
 			}
+			if vars, err := r.Locals(th.id); err != nil || !strings.Contains(vars["(returned error)"].Value, strings.TrimPrefix(c.typ, "*")) {
+				t.Errorf("%s: the variables are %+v, %v", c.path, vars, err)
+			}
 			if c.expr != "" {
 				v, err := r.Evaluate(c.expr, th.top().ID, "watch")
 				if err != nil || v.Result != c.value {

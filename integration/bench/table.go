@@ -87,7 +87,8 @@ func printDlv(out io.Writer, rounds []*dlvResult) {
 	row(w, "no debugger", none, "", "", "")
 	row(w, "stock dlv attached", armed, spread(throughputs), spread(p99s), spread(cpus))
 	_ = w.Flush()
-	fmt.Fprintf(out, "%d of %d services answered 100 requests behind dlv's detaching\n", survived, len(rounds))
+	fmt.Fprintf(out, "%d of %d services answered 100 requests after dlv had detached; it took the rest along, or did not detach within %v\n",
+		survived, len(rounds), dlvPatience)
 }
 
 func printWaits(out io.Writer, waits *waits) {

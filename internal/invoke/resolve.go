@@ -50,6 +50,8 @@ func (env *Env) resolve(fun ast.Expr) (*callee, error) {
 			if c, err := env.method(x, text(n.X), n.Sel.Name); c != nil || err != nil {
 				return c, err
 			}
+		} else if fn := env.packaged(n); fn != nil {
+			return env.function(fn, nil)
 		}
 	}
 	v, err := env.Scope.EvalExpression(text(fun), argLoad)
@@ -85,6 +87,36 @@ func (env *Env) resolve(fun ast.Expr) (*callee, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// packaged finds a package's function, nil if there is none to call. Several
+// packages may have the last element of their path in common, and Delve takes
+// any: internal/strconv for strconv.
+func (env *Env) packaged(n *ast.SelectorExpr) *proc.Function {
+	pkg, ok := n.X.(*ast.Ident)
+	if !ok {
+		return nil
+	}
+	rank := func(path string) int {
+		switch {
+		case path == pkg.Name:
+			return 0
+		case !strings.HasPrefix(path, "internal/") && !strings.Contains(path, "/internal/"):
+			return 1
+		}
+		return 2
+	}
+	bi := env.Scope.BinInfo
+	paths := slices.Clone(bi.PackageMap[pkg.Name])
+	slices.SortStableFunc(paths, func(a, b string) int { return rank(a) - rank(b) })
+	for _, path := range paths {
+		for _, fn := range bi.LookupFunc()[path+"."+n.Sel.Name] {
+			if fn.Entry != 0 {
+				return fn
+			}
+		}
+	}
+	return nil
 }
 
 // functionAt tells the name of a function from a func value: Delve gives it the

@@ -42,12 +42,12 @@ func (t *Thread) freeze() (st *State, why string, err error) {
 		if err != nil {
 			return nil, "", t.lost(err)
 		}
-		if t.proc.NoFreeze(regs.Rip) {
+		inlined := t.proc.NoFreeze(regs.Rip)
+		if inlined {
 			why = "the Go runtime cannot park it there: it is in the runtime or in assembly"
 			if t.proc.NoFreeze(t.proc.Func(regs.Rip)[0]) {
-				return nil, why, nil
+				return nil, why, nil // no: it is not only some instructions
 			}
-			// It is inlined there: some instructions.
 		} else {
 			st, why, err = t.inject(regs)
 			if st != nil {
@@ -65,7 +65,7 @@ func (t *Thread) freeze() (st *State, why string, err error) {
 		if at.fault {
 			return nil, "the instruction raises a fault", nil
 		}
-		if at.ret != 0 && t.proc.NoFreeze(at.regs.Rip) {
+		if at.ret != 0 && (inlined || t.proc.NoFreeze(at.regs.Rip)) {
 			// The prologue's call to grow the stack, or an allocation: let
 			// it come back.
 			t.passHits = true // they are noted

@@ -242,15 +242,24 @@ func frameSize(list []decoded) uint64 {
 }
 
 // epilogue finds what takes the frame down in front of the RET at list[i], and
-// how large it is: ADDQ $n, SP; POPQ BP, or a part of it.
+// how large it is: ADDQ $n, SP; POPQ BP, or a part of it. There may be a NOP
+// between: jumps, and RET is one, do not end at a multiple of 32 bytes
+// (cmd/internal/obj/x86/asm6.go, padJumpsCtx).
 func epilogue(list []decoded, i int) (first int, size uint64) {
 	first = i
-	for j := i - 1; j >= max(0, i-2); j-- {
+	popped := false
+	for j := i - 1; j >= 0; j-- {
+		if list[j].Op == x86asm.NOP {
+			continue
+		}
 		up, ok := stackMove(list[j])
-		if !ok || up <= 0 || j == i-2 && list[j].Op == x86asm.POP {
+		if !ok || up <= 0 || popped && list[j].Op == x86asm.POP {
 			break
 		}
 		first, size = j, size+uint64(up)
+		if popped = list[j].Op == x86asm.POP; !popped {
+			break
+		}
 	}
 	return first, size
 }
@@ -272,7 +281,7 @@ func setsNil(list []decoded, next uint64, targets map[uint64]bool, reg int) bool
 			if isReg && to == abiRegs[reg][1] && d.Args[1] == d.Args[0] {
 				return true
 			}
-		case x86asm.MOV, x86asm.LEA, x86asm.MOVZX, x86asm.MOVUPS, x86asm.NOP:
+		case x86asm.MOV, x86asm.LEA, x86asm.MOVZX, x86asm.MOVUPS, x86asm.XORPS, x86asm.MOVSD_XMM, x86asm.MOVSS, x86asm.NOP:
 		default:
 			return false
 		}

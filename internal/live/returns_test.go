@@ -47,6 +47,7 @@ func TestFindReturns(t *testing.T) {
 		{"zero, and a call", [][]byte{prologue, zeroes, {0xe8, 0, 0, 0, 0}, theEnd}, 0, []uint64{17}},
 		{"zero on one of two ways", [][]byte{prologue, {0x74, 0x04}, zeroes, theEnd}, 0, []uint64{14}},
 		{"on the stack", [][]byte{prologue, zeroes, theEnd}, -1, []uint64{12}},
+		{"with a NOP", [][]byte{prologue, theEnd[:5], {0x0f, 0x1f, 0x00}, theEnd[5:]}, 0, []uint64{8}},
 		{"a part of an end", [][]byte{prologue, theEnd[4:]}, 0, nil},
 		{"another frame", [][]byte{prologue[:4], theEnd}, 0, nil},
 		{"AVX", [][]byte{prologue, {0xc5, 0xf8, 0x77}, {0xc4, 0xe2, 0xf9, 0xf7, 0xc1}, {0xc5, 0xf9, 0x6f, 0x44, 0x24, 0x08}, theEnd}, 0, []uint64{22}},

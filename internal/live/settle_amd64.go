@@ -142,7 +142,7 @@ func (t *Thread) runOut() (came bool, cause Cause, addr uint64, err error) {
 		return false, 0, 0, nil
 	}
 	defer t.bps.clear()
-	cause, addr, err = t.runFrom(func() { t.arm(t.outStops(depths)) }, func(r Regs) verdict {
+	cause, addr, err = t.runFrom(func() { t.arm(t.outStops(depths, regs.Rip)) }, func(r Regs) verdict {
 		_, hi, err := t.stackOf(t.g)
 		switch used := hi - r.Rsp; {
 		case err != nil:
@@ -157,10 +157,10 @@ func (t *Thread) runOut() (came bool, cause Cause, addr uint64, err error) {
 	return err == nil, cause, addr, err
 }
 
-// outStops are what to watch on the way out: the two nearest of the places to
-// return to, the innermost of which may be one that a panic leads past; what the
+// outStops are what to watch on the way out from pc: the two nearest of the places
+// to return to, the innermost of which may be one that a panic leads past; what the
 // step itself waits for in callers; the plan's stops.
-func (t *Thread) outStops(depths map[uint64][]uint64) []uint64 {
+func (t *Thread) outStops(depths map[uint64][]uint64, pc uint64) []uint64 {
 	var returns []uint64
 	for a := range depths {
 		returns = append(returns, a)
@@ -171,8 +171,9 @@ func (t *Thread) outStops(depths map[uint64][]uint64) []uint64 {
 	const nearest = 2
 	n := min(nearest, len(returns))
 	stops := slices.Clone(returns[:n])
-	for _, a := range slices.Concat(t.plan.Frame, t.plan.Stops, returns[n:]) {
-		if !slices.Contains(stops, a) && !within(t.plan.Within, a) {
+	frame := slices.DeleteFunc(slices.Clone(t.plan.Frame), t.proc.NoFreeze)
+	for _, a := range slices.Concat(frame, t.plan.Stops, returns[n:]) {
+		if a != pc && !slices.Contains(stops, a) && !within(t.plan.Within, a) {
 			stops = append(stops, a)
 		}
 	}

@@ -21,7 +21,8 @@ type family struct {
 
 	told live.Untouched // the person knows of these
 
-	open     int  // how many are in flight
+	all      int  // how many there were
+	open     int  // how many of them are in flight
 	rootOver bool // the request itself is not any more
 	ended    int  // goroutines that ended since the log had a line
 	stopped  time.Duration
@@ -30,6 +31,7 @@ type family struct {
 // enters counts a request, whose family it is then, or a goroutine, which is debugged
 // from now on. Called under Engine.mu.
 func (f *family) enters(r *request) {
+	f.all++
 	f.open++
 	if r.id == r.root {
 		f.root, f.name, f.since = r.id, r.name, r.info.Since

@@ -27,7 +27,7 @@ func (e *Engine) tellWaiting() {
 	for _, r := range e.requests {
 		if !r.told && r.state == requestRunning && time.Since(r.info.Since) > waitsAfter {
 			r.told = true
-			if r.family.open > 1 {
+			if r.family.all > 1 {
 				continue // breakpoints see what it waits for
 			}
 			look = append(look, r)
@@ -45,7 +45,10 @@ func (e *Engine) tellWaiting() {
 // stop may have passed http.TimeoutHandler. Called by the request's goroutine.
 func (r *request) tellMoved() {
 	s := r.session
-	if r.stopped || !r.e.img.TimeoutHandler || len(s.armed.Load().stops) == 0 || s.toldMoved.Swap(true) {
+	r.e.mu.Lock()
+	followed := r.family.all > 1 // what it starts is seen
+	r.e.mu.Unlock()
+	if followed || r.stopped || !r.e.img.TimeoutHandler || len(s.armed.Load().stops) == 0 || s.toldMoved.Swap(true) {
 		return
 	}
 	s.output(fmt.Sprintf("%s reached no breakpoint. This service uses http.TimeoutHandler, which runs handlers on another goroutine, where no breakpoint sees them: %s", r.name, moveInside))

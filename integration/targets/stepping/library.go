@@ -86,8 +86,9 @@ func synced() int {
 	t.once.Do(func() { t.n.Store(int64(double(seed))) })
 	t.Unlock()
 	t.rw.RLock()
+	n := double(int(t.n.Load()))
 	t.rw.RUnlock()
-	return int(t.n.Load())
+	return n
 }
 
 type spelled int

@@ -108,7 +108,8 @@ func withDefers(a *account) {
 
 //go:noinline
 func selectDefault() int {
-	c, n := make(chan int, 2), 0 //bp:selectdefault
+	c, n := make(chan int, 2), seed-3 //bp:selectdefault
+	var never chan int
 	for i := range 3 {
 		select {
 		case c <- i:
@@ -122,6 +123,8 @@ func selectDefault() int {
 		if ok {
 			n += v
 		}
+	case <-never:
+		n = 0
 	}
 	return n
 }

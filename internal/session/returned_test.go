@@ -179,20 +179,23 @@ func TestReturnedWithoutProbes(t *testing.T) {
 }
 
 // TestReturnedLimits: what slows others down goes, is told, and is back when the
-// next request comes; and all go when a request runs for long.
+// next request comes.
 func TestReturnedLimits(t *testing.T) {
-	r, _ := returnedRig(t, session.Config{ExtraFor: 3 * time.Second}, nil)
+	r, _ := returnedRig(t, session.Config{ExtraFor: time.Minute}, nil)
 	req, re := r.request(t, "/slow?v=4000")
-	if status, err := get(others, r.url+"/hot?v=6000"); err != nil || status != 200 {
-		t.Fatalf("status %d, %v", status, err)
-	}
-	for _, why := range []string{"other requests ran over it", "it has run for 3s"} {
-		ev := <-r.s.Events()
-		if ev.Kind != session.EventOutput || !strings.Contains(ev.Text, "of the returns of errors before its next stop: ") || !strings.Contains(ev.Text, why) {
-			t.Fatalf("event %+v, want %q", ev, why)
+	var told session.Event
+	for told.Kind == 0 {
+		if status, err := get(others, r.url+"/hot?v=6000"); err != nil || status != 200 {
+			t.Fatalf("status %d, %v", status, err)
+		}
+		select {
+		case told = <-r.s.Events():
+		default:
 		}
 	}
-	r.awaitClean(t)
+	if told.Kind != session.EventOutput || !strings.Contains(told.Text, "of the returns of errors before its next stop: other requests ran over it") {
+		t.Fatalf("event %+v", told)
+	}
 	r.exited(t, req.ID)
 	re.ok(t)
 	req, re = r.request(t, "/wrapped?v=x")

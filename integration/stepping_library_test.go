@@ -41,11 +41,7 @@ const librarySteps = 120
 // next line of the program, much less to the request's end.
 func TestSteppingIntoTheLibrary(t *testing.T) {
 	t.Parallel()
-	binary, err := builder.Target("stepping")
-	must(t, err)
-	dir := filepath.Join(builder.Root, "integration", "targets", "stepping")
-	marks, err := harness.Marks(dir)
-	must(t, err)
+	binary, marks := steppingTarget(t)
 	w := remotedbgWalker(t, binary)
 	walks := 0
 	for _, name := range slices.Sorted(maps.Keys(marks)) {

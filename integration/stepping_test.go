@@ -46,13 +46,9 @@ const maxSteps = 40
 // remotedbg on the same optimised binary: every step must end on the same line.
 func TestSteppingAsDlv(t *testing.T) {
 	t.Parallel()
-	binary, err := builder.Target("stepping")
-	must(t, err)
-	dir := filepath.Join(builder.Root, "integration", "targets", "stepping")
-	marks, err := harness.Marks(dir)
-	must(t, err)
+	binary, marks := steppingTarget(t)
 	if len(marks) < 40 {
-		t.Fatalf("%d programs in %s", len(marks), dir)
+		t.Fatalf("%d programs", len(marks))
 	}
 	ours, dlv := remotedbgWalker(t, binary), dlvWalker(t, binary)
 	seen := make(map[string]bool)
@@ -83,6 +79,17 @@ func TestSteppingAsDlv(t *testing.T) {
 			t.Errorf("%q is listed and is no walk", walk)
 		}
 	}
+}
+
+// steppingTarget is the service whose handlers are walked through, and the first
+// line of each.
+func steppingTarget(t *testing.T) (binary string, marks map[string]harness.Mark) {
+	t.Helper()
+	binary, err := builder.Target("stepping")
+	must(t, err)
+	marks, err = harness.Marks(filepath.Join(builder.Root, "integration", "targets", "stepping"))
+	must(t, err)
+	return binary, marks
 }
 
 // beside shows two walks from where they part.

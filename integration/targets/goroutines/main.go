@@ -4,7 +4,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -15,8 +14,6 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
-	flag.Parse()
 	mux := http.NewServeMux()
 	for name, f := range cases {
 		mux.HandleFunc("/"+name, func(w http.ResponseWriter, r *http.Request) {
@@ -38,5 +35,5 @@ func main() {
 	mux.HandleFunc("/worked", worked)
 	mux.HandleFunc("/dies", dies)
 	mux.HandleFunc("/wish", wish)
-	serve.Main("goroutines", *addr, &http.Server{Handler: middleware.New(new(gate.Gate))(mux)})
+	serve.Main("goroutines", &http.Server{Handler: middleware.New(new(gate.Gate))(mux)})
 }

@@ -7,7 +7,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"net/http"
 
@@ -17,8 +16,6 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
-	flag.Parse()
 	mux := http.NewServeMux()
 	for path, f := range map[string]func() int{
 		"/inline":    inline,
@@ -31,5 +28,5 @@ func main() {
 	} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, f()) })
 	}
-	serve.Main("longlines", *addr, &http.Server{Handler: middleware.New(&gate.Gate{})(mux)})
+	serve.Main("longlines", &http.Server{Handler: middleware.New(&gate.Gate{})(mux)})
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"net/http"
 	"time"
@@ -13,14 +12,12 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
-	flag.Parse()
 	const limit = 10 * time.Second
 	mux := http.NewServeMux()
 	mux.Handle("/right", http.TimeoutHandler(middleware.Handler(http.HandlerFunc(work)), limit, "too late\n"))
 	mux.Handle("/wrong", middleware.Handler(http.TimeoutHandler(http.HandlerFunc(work), limit, "too late\n")))
 	mux.Handle("/orders/", middleware.Handler(http.HandlerFunc(work))) // as in the shop
-	serve.Main("moved", *addr, &http.Server{Handler: mux})
+	serve.Main("moved", &http.Server{Handler: mux})
 }
 
 // work takes as long as ?ms= says.

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"net/http"
 
@@ -12,9 +11,7 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
-	flag.Parse()
-	serve.Main("panics", *addr, &http.Server{Handler: routes()})
+	serve.Main("panics", &http.Server{Handler: routes()})
 }
 
 // routes has every kind of panic below each way to recover it.

@@ -5,6 +5,7 @@ package serve
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,18 +15,24 @@ import (
 	"time"
 )
 
-// Main serves srv on addr until SIGTERM or SIGINT, and ends the process with 1 on
-// an error. What listens is said on stdout, as "NAME listening on ADDRESS".
-func Main(name, addr string, srv *http.Server) {
+var addr = flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
+
+// Main serves srv on the address that the flag -addr names until SIGTERM or SIGINT,
+// and ends the process with 1 on an error. What listens is said on stdout, as "NAME
+// listening on ADDRESS". It parses the flags if nobody has.
+func Main(name string, srv *http.Server) {
+	if !flag.Parsed() {
+		flag.Parse()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := Run(ctx, name, addr, srv); err != nil {
+	if err := Run(ctx, name, *addr, srv); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		os.Exit(1)
 	}
 }
 
-// Run is Main until ctx is done. It lets the requests in flight finish for at most
+// Run serves srv on addr until ctx is done, and says what listens. It lets the requests in flight finish for at most
 // five seconds.
 func Run(ctx context.Context, name, addr string, srv *http.Server) error {
 	ln, err := net.Listen("tcp", addr)

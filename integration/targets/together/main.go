@@ -4,7 +4,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -15,9 +14,7 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
-	flag.Parse()
-	serve.Main("together", *addr, &http.Server{Handler: routes()})
+	serve.Main("together", &http.Server{Handler: routes()})
 }
 
 func routes() http.Handler {

@@ -26,7 +26,6 @@ func planted(place string) string {
 }
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
 	flag.StringVar(&seed, "seed", "vault", "what the secrets are made from")
 	flag.Parse()
 	g, err := gate.New(gate.Config{})
@@ -38,5 +37,5 @@ func main() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/transfer", v.transfer)
 	mux.HandleFunc("/orders/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	serve.Main("vault", *addr, &http.Server{Handler: middleware.New(g)(mux)})
+	serve.Main("vault", &http.Server{Handler: middleware.New(g)(mux)})
 }

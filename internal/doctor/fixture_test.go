@@ -156,7 +156,7 @@ func TestEmptyProc(t *testing.T) {
 	s.proc, s.sys = t.TempDir(), t.TempDir()
 	s.access = func() error { return unix.ESRCH }
 	hostOnly := map[string]bool{ // looks at neither process nor /proc
-		"kernel": true, "system-calls": true, "hw-breakpoint": true, "hw-slots": true, "yama": true,
+		"kernel": true, "system-calls": true, "hw-breakpoint": true, "hw-slots": true, "uprobes": true, "yama": true,
 	}
 	for _, c := range checks {
 		if c.name == "gate" || c.name == "board" || c.name == "armed" || c.name == "slots" {

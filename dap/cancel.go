@@ -16,8 +16,9 @@ const lookAhead = 16
 
 // arrival is a message as it came.
 type arrival struct {
-	seq  int // 0 if it has none
-	body []byte
+	seq    int // 0 if it has none
+	body   []byte
+	leaves bool // it is a disconnect
 }
 
 // cancellation lets the reader of a connection withdraw requests that the
@@ -28,11 +29,12 @@ type cancellation struct {
 	waiting   map[int]bool // by seq: whether it is withdrawn
 	running   int          // seq
 	interrupt context.CancelFunc
+	leaving   bool // a disconnect waits, or is being answered
 }
 
 // note enters a message that is about to wait, and carries out a cancel. A
-// disconnect interrupts what runs, too: it must not wait for a function of the
-// service that does not return.
+// disconnect interrupts what runs and what waits before it, too: it must not wait
+// for a function of the service that does not return.
 func (c *cancellation) note(body []byte) arrival {
 	var m struct {
 		Seq       int             `json:"seq"`
@@ -48,7 +50,9 @@ func (c *cancellation) note(body []byte) arrival {
 	if m.Seq != 0 {
 		c.waiting[m.Seq] = false
 	}
-	if m.Command == "disconnect" && c.interrupt != nil {
+	leaves := m.Command == "disconnect"
+	c.leaving = c.leaving || leaves
+	if leaves && c.interrupt != nil {
 		c.interrupt()
 	}
 	var args dap.CancelArguments
@@ -60,7 +64,7 @@ func (c *cancellation) note(body []byte) arrival {
 			c.interrupt()
 		}
 	}
-	return arrival{m.Seq, body}
+	return arrival{m.Seq, body, leaves}
 }
 
 // begin makes a message the running one and tells whether it was withdrawn. The
@@ -72,11 +76,17 @@ func (c *cancellation) begin(ctx context.Context, a arrival) (_ context.Context,
 	withdrawn = c.waiting[a.seq]
 	delete(c.waiting, a.seq)
 	c.running, c.interrupt = a.seq, stop
+	if c.leaving && !a.leaves {
+		stop()
+	}
 	return ctx, withdrawn, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		stop()
 		c.running, c.interrupt = 0, nil
+		if a.leaves {
+			c.leaving = false // if it failed, the client stays
+		}
 	}
 }
 

@@ -15,14 +15,9 @@ import (
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
-// panicValue is the value of the innermost panic under way in the goroutine
-// of a scope (runtime.g and runtime._panic in runtime/runtime2.go).
-const panicValue = "runtime.curg._panic.arg"
-
 // exceptionInfo tells of the error response that the frozen request writes, of the
-// error that a function returns, or of
-// the panic that it is in: while a panic runs the deferred functions, a stop in one
-// of them sees it.
+// error that a function returns, or of the panic that it is in: while a panic runs
+// the deferred functions, a stop in one of them sees it.
 func (c *conn) exceptionInfo(_ context.Context, args threadArguments) (dap.ExceptionInfoResponseBody, error) {
 	var body dap.ExceptionInfoResponseBody
 	f := c.innermost(session.RequestID(args.ThreadID))
@@ -68,7 +63,7 @@ func (x *viewer) panicked() (val, error) {
 	if text(x.g, under) != "true" {
 		return val{}, kindNoPanic.becauseOf("the request stands at a breakpoint or a step, and no panic is under way in it")
 	}
-	arg, err := x.scope.EvalExpression(panicValue, proc.LoadConfig{})
+	arg, err := x.scope.EvalExpression(session.PanicValue, proc.LoadConfig{})
 	if err != nil {
 		return val{}, err
 	}
@@ -80,10 +75,7 @@ func (x *viewer) exceptionBody(e *exception) dap.ExceptionInfoResponseBody {
 	details := dap.ExceptionDetails{Message: e.message}
 	if e.at.Status == 0 {
 		details = detailsOf(e.value, e.message)
-		details.EvaluateName = panicValue
-		if e.at.Returned != 0 {
-			details.EvaluateName = returnedValue(&e.at)
-		}
+		details.EvaluateName = e.at.Value()
 		details.InnerException = x.innerErrors(e.value)
 	}
 	details.StackTrace = x.stackText()
@@ -192,6 +184,6 @@ func atException(t *proc.Target, guard *taint.Guard, at session.ExceptionStop) (
 	scope := proc.FrameToScope(t, t.Memory(), g, t.CurrentThread().ThreadID(), frames[at.Hidden:]...)
 	return &viewer{
 		showing: &showing{types: make(map[uint64]dynType)}, h: newHandles(),
-		f: &frame{index: at.Hidden}, scope: scope, t: t, stack: slices.Clone(frames), g: guard,
+		f: &frame{index: at.Hidden}, scope: scope, t: t, stack: slices.Clone(frames), g: guard, seen: new(taint.Extents),
 	}, nil
 }

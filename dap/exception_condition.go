@@ -78,7 +78,7 @@ func (x *viewer) exceptionHere(at session.ExceptionStop) (exception, error) {
 	}
 	e := exception{at: at, value: p, message: x.panicText(p)}
 	e.names = map[string]string{
-		"panic": panicValue, "panicText": strconv.Quote(e.message), "panicType": strconv.Quote(e.typeName()),
+		"panic": at.Value(), "panicText": strconv.Quote(e.message), "panicType": strconv.Quote(e.typeName()),
 	}
 	return e, nil
 }
@@ -146,11 +146,17 @@ func (c exceptionCondition) holds(x *viewer, e *exception) (bool, error) {
 	case c.expr == "":
 		return !x.isAbort(e.value), nil
 	}
-	// Whether a request stops is an answer, too.
-	if err := x.mayUse(c.expr); err != nil {
+	// Whether a request stops is an answer, too. What the names stand for has types
+	// that tell secrets, which the names alone have not.
+	expr := expandNames(c.expr, e.names)
+	secret, err := x.g.Check(x.scope, expr, x.seen)
+	if secret {
+		err = fmt.Errorf("%s: %w", clip(c.expr, maxKey), taint.ErrRedacted)
+	}
+	if err != nil {
 		return false, err
 	}
-	v, err := x.scope.EvalExpression(expandNames(c.expr, e.names), firstLook)
+	v, err := x.scope.EvalExpression(expr, firstLook)
 	switch {
 	case err != nil:
 		return false, evaluationError(err)

@@ -3,7 +3,6 @@
 package dap
 
 import (
-	"fmt"
 	"strconv"
 
 	"github.com/go-delve/delve/pkg/proc"
@@ -12,15 +11,10 @@ import (
 	"github.com/remotedbg/remotedbg/internal/session"
 )
 
-// returnedValue is the error that a function is about to return, as an expression.
-func returnedValue(at *session.ExceptionStop) string {
-	return fmt.Sprintf("(*(*error)(%#x))", at.Returned)
-}
-
 // returnedHere is exceptionHere for an error that is being returned. The client
 // may use its address from now on.
 func (x *viewer) returnedHere(at session.ExceptionStop) (exception, error) {
-	where := returnedValue(&at)
+	where := at.Value()
 	v, err := x.scope.EvalExpression(where, proc.LoadConfig{})
 	if err != nil {
 		return exception{}, err
@@ -42,7 +36,7 @@ func (c *conn) returnedRows(x *viewer, _ string) []dap.Variable {
 	if at == nil || at.Returned == 0 {
 		return nil
 	}
-	where := returnedValue(at)
+	where := at.Value()
 	v, err := x.scope.EvalExpression(where, firstLook)
 	if err != nil {
 		return nil

@@ -56,8 +56,7 @@ func TestExtraBreakpoints(t *testing.T) {
 	p.ok(t)
 
 	c = r.ide(r.agents[0], nil, extraMarks...)
-	p = r.request("/slow?ms=1500")
-	must(t, harness.Until(time.Second, "uprobes are set", func() error { return probed(r.service.PID) }))
+	p = r.probing(t)
 	r.serving(200)
 	p.ok(t)
 	must(t, harness.Until(2*time.Second, "they are gone", func() error { return harness.TextIntact(r.service.PID) }))
@@ -88,7 +87,10 @@ func (r *rig) probing(t *testing.T) *pending {
 // that everybody runs into.
 func TestKilledWithUprobes(t *testing.T) {
 	t.Parallel()
-	const trials = 8
+	trials := 5
+	if *full {
+		trials = 40
+	}
 	r := newRig(t, harness.Variant{})
 	load := harness.StartLoad(r.service.URL, "/orders/3", 4)
 	for i := range trials {
@@ -98,7 +100,7 @@ func TestKilledWithUprobes(t *testing.T) {
 			p := r.probing(t)
 			<-time.After(rand.N(100 * time.Millisecond))
 			must(t, a.Signal(syscall.SIGKILL))
-			must(t, harness.Until(2*time.Second, "they are gone", func() error { return harness.TextIntact(r.service.PID) }))
+			must(t, harness.Until(5*time.Second, "they are gone", func() error { return harness.TextIntact(r.service.PID) }))
 			p.ok(t)
 			if _, err := a.Wait(endTimeout); err != nil {
 				t.Error(err)

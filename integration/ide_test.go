@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-dap"
+
 	"github.com/remotedbg/remotedbg/dap/daptest"
 	"github.com/remotedbg/remotedbg/integration/harness"
 )
@@ -97,6 +99,28 @@ func (c *ide) stopped(reason, name string) *thread {
 	th.at(name)
 	return th
 }
+
+// stoppedOrLate waits for the next stop of a thread. late: the agent says that it was
+// too late for a request, or a goroutine of one, which ran untouched then. On a busy
+// machine it may be.
+func stoppedOrLate(c *daptest.Client, id int) (stop dap.StoppedEventBody, late bool, err error) {
+	_, err = c.Wait(fmt.Sprintf("stopped of thread %d", id), func(ev dap.EventMessage) bool {
+		switch ev := ev.(type) {
+		case *dap.StoppedEvent:
+			stop = ev.Body
+			return id == daptest.AnyThread || stop.ThreadId == id
+		case *dap.OutputEvent:
+			late = wasLate(ev.Body.Output)
+			return late
+		}
+		return false
+	})
+	return stop, late, err
+}
+
+// wasLate says whether an output tells of requests or goroutines that the agent was
+// too late for.
+func wasLate(output string) bool { return strings.Contains(output, "ran untouched") }
 
 // again waits for the next stop of th, at a mark.
 func (th *thread) again(reason, name string) {

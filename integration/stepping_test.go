@@ -4,6 +4,7 @@ package integration_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -117,6 +118,7 @@ type walker struct {
 	ide     *daptest.Client
 	service *harness.Service
 	client  *harness.Client
+	reply   chan harness.Reply // to the request that is walked through, if that matters
 }
 
 func newWalker(t *testing.T, binary string) *walker {
@@ -175,6 +177,7 @@ func (w *walker) walk(t *testing.T, m harness.Mark, way string) (stops []string)
 		t.Fatalf("breakpoint at %s: %+v, %v", m.Name, bps, err)
 	}
 	reply := make(chan harness.Reply, 1)
+	w.reply = reply
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	go func() { reply <- w.client.Send(ctx, http.MethodGet, "/"+m.Name, nil) }()
@@ -229,21 +232,33 @@ func stepOf(way string, i int) string {
 	return way
 }
 
+// stepLook is how long a step is waited for that seems to have no end: its request has
+// been answered.
+const stepLook = 2 * time.Second
+
 // step makes one step of a thread; over: its request has ended.
 func (w *walker) step(thread int, kind string) (stop dap.StoppedEventBody, over bool, err error) {
 	if _, err := w.ide.Do(kind, map[string]any{"threadId": thread}); err != nil {
 		return stop, false, err
 	}
-	_, err = w.ide.Wait("the end of a step", func(ev dap.EventMessage) bool {
-		switch ev := ev.(type) {
-		case *dap.StoppedEvent:
-			stop = ev.Body
-			return true
-		case *dap.ThreadEvent:
-			over = ev.Body.Reason == "exited" && ev.Body.ThreadId == thread
-			return over
+	patience := w.ide.Timeout
+	defer func() { w.ide.Timeout = patience }()
+	w.ide.Timeout = stepLook
+	for end := time.Now().Add(patience); ; {
+		answered := len(w.reply) > 0
+		_, err = w.ide.Wait("the end of a step", func(ev dap.EventMessage) bool {
+			switch ev := ev.(type) {
+			case *dap.StoppedEvent:
+				stop = ev.Body
+				return true
+			case *dap.ThreadEvent:
+				over = ev.Body.Reason == "exited" && ev.Body.ThreadId == thread
+				return over
+			}
+			return false
+		})
+		if !errors.Is(err, daptest.ErrTimeout) || answered || time.Now().After(end) {
+			return stop, over, err
 		}
-		return false
-	})
-	return stop, over, err
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -66,7 +65,6 @@ func (r *together) open() {
 func (r *together) connect() {
 	r.t.Helper()
 	r.Client = r.dial(r.agents[len(r.agents)-1])
-	r.Timeout = stopTimeout
 	must(r.t, r.SessionWith(nil, ""))
 	if bp := r.filter(filter("panic", ""))[0]; !bp.Verified {
 		r.t.Fatalf("the filter: %+v", bp)
@@ -84,23 +82,23 @@ func (r *together) connect() {
 	}
 }
 
-// stopTimeout is how long a stop may take: they come within milliseconds.
-const stopTimeout = 5 * time.Second
-
 // stops waits until a thread stops for a reason at a mark. It is nil if the agent
-// says that it was too late for a request, or a goroutine, which ran untouched then:
-// on a busy machine it may.
-func (r *together) stops(id int, reason, name string) *thread {
+// was too late for one.
+func (r *together) stops(reason, name string) *thread {
 	r.t.Helper()
-	stop, err := r.WaitStopped(id)
+	stop, late, err := stoppedOrLate(r.Client, daptest.AnyThread)
 	if err != nil {
-		for _, text := range outputs(r.Events()) {
-			if strings.Contains(text, "ran untouched") {
-				return nil
-			}
-		}
 		r.t.Fatalf("waiting for %s: %v; output: %q", name, err, outputs(r.Events()))
 	}
+	if late {
+		return nil
+	}
+	return r.stands(stop, reason, name)
+}
+
+// stands fails unless a thread has stopped for a reason at a mark.
+func (r *together) stands(stop dap.StoppedEventBody, reason, name string) *thread {
+	r.t.Helper()
 	th := &thread{&ide{r.Client, r.t}, stop.ThreadId}
 	if top := th.top(); stop.Reason != reason || stop.AllThreadsStopped || top.Line != r.marks[name].Line {
 		r.t.Fatalf("stopped %+v at %v, want %s at %s", stop, top, reason, name)
@@ -111,9 +109,9 @@ func (r *together) stops(id int, reason, name string) *thread {
 // meets waits until a thread stops at a breakpoint.
 func (r *together) meets(th *thread, name string) {
 	r.t.Helper()
-	if r.stops(th.id, "breakpoint", name) == nil {
-		r.t.Fatalf("thread %d did not stop at %s", th.id, name)
-	}
+	stop, err := r.WaitStopped(th.id)
+	must(r.t, err)
+	r.stands(stop, "breakpoint", name)
 }
 
 // freeze sends the request, and waits until two of its goroutines are frozen at a
@@ -139,7 +137,7 @@ func (r *together) freeze() (p *pending, siblings []*thread, panicked *thread) {
 func (r *together) gather() (siblings []*thread, panicked *thread) {
 	r.t.Helper()
 	for range 2 {
-		th := r.stops(daptest.AnyThread, "breakpoint", "price-base")
+		th := r.stops("breakpoint", "price-base")
 		if th == nil {
 			return nil, nil
 		}
@@ -148,7 +146,7 @@ func (r *together) gather() (siblings []*thread, panicked *thread) {
 	if !r.release(endTimeout) {
 		r.t.Fatal("the third goroutine does not wait")
 	}
-	return siblings, r.stops(daptest.AnyThread, "exception", "broken")
+	return siblings, r.stops("exception", "broken")
 }
 
 // release has the third goroutine go on and panic.
@@ -243,7 +241,11 @@ func TestTogether(t *testing.T) {
 func TestTogetherKilled(t *testing.T) {
 	t.Parallel()
 	r := newTogether(t)
-	for i := range 6 {
+	trials := 3
+	if *full {
+		trials = 12
+	}
+	for i := range trials {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			r.t = t
 			r.open()
@@ -271,5 +273,5 @@ func TestTogetherKilled(t *testing.T) {
 	}
 	r.t = t
 	r.attach() // heals what the last one has left on the board
-	must(t, harness.SlotsFree(r.service.PID))
+	must(t, harness.Until(endTimeout, "every slot is free", func() error { return harness.SlotsFree(r.service.PID) }))
 }

@@ -21,7 +21,7 @@ import (
 
 // quitTimeout bounds how long a process that has failed may take to write down its
 // goroutines.
-const quitTimeout = 2 * time.Second
+const quitTimeout = 5 * time.Second
 
 // failing looks at everything at the moment of a failure.
 func (t *trial) failing(why error) {

@@ -175,7 +175,7 @@ func (t *trial) renewed(s state, from string) error {
 	t.connect("http://" + addr)
 	// Its tracer has been told of the exec, and needs a processor to let go.
 	listens := time.Now()
-	err = harness.Until(time.Second, "the new program is let go of", func() error { return harness.Untraced(t.service.PID) })
+	err = harness.Until(3*time.Second, "the new program is let go of", func() error { return harness.Untraced(t.service.PID) })
 	if err != nil {
 		return err
 	}

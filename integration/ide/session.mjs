@@ -34,7 +34,7 @@ function passed(request, id) {
 
 const value = (variables, of) => variables.find((v) => v.name === of)?.value;
 
-// shows waits until a line is highlighted and the variables are those of an order.
+// shows waits until one line is highlighted and the variables are those of an order.
 async function shows(id, request) {
   const seen = until(`a stopped line and the variables of order ${id}`, async () => {
     const [line, variables] = [await bench.stoppedLine(), await bench.variables()];
@@ -43,7 +43,10 @@ async function shows(id, request) {
   return Promise.race([seen, passed(request, id)]);
 }
 
-const none = () => until('no line is highlighted', async () => await bench.stoppedLine() === undefined);
+const none = () => until('no line is highlighted', async () => (await bench.stoppedLines()).length === 0);
+
+// says is what the title of the call stack says while one thread is listed.
+const says = () => until('the call stack says why the request stands', async () => await bench.stateMessage() || undefined);
 
 async function attach() {
   await bench.open(plan.url, plan.folder);
@@ -67,19 +70,20 @@ async function one(id) {
   const stop = await shows(id, request);
   await until('a call stack', async () => (await bench.callStack()).length > 0);
   await shot('stopped');
-  await bench.moreFrames();
   const frames = await until('the whole call stack', async () => {
     const all = await bench.callStack();
-    return all.some((row) => row.frame === 'http.(*conn).serve') && all;
+    if (all.some((row) => row.frame === 'http.(*conn).serve')) return all;
+    await bench.moreFrames();
+    return undefined;
   });
-  await bench.toggle('order');
+  await bench.expand('order', true);
   const fields = await until('the fields of order', async () => {
     const all = await bench.variables();
     return value(all, 'Customer') !== undefined && all;
   });
   await shot('expanded');
-  await bench.toggle('order');
-  saw.one = { ...stop, arrow: await bench.arrowLine(), message: await bench.stateMessage(), frames, fields };
+  await bench.expand('order', false);
+  saw.one = { ...stop, arrow: await bench.arrowLine(), message: await says(), frames, fields };
   saw.request = await requestScope();
   saw.others = await countOK(plan.others, `${plan.service}/orders/${id}`, plan.otherAddress);
   saw.heldThen = !request.answered;
@@ -98,13 +102,13 @@ async function one(id) {
 
 // requestScope is the scope that only remotedbg has.
 async function requestScope() {
-  await bench.toggleScope('Request');
+  await bench.expandScope('Request', true);
   const seen = await until('the scope Request', async () => {
     const all = await bench.variables();
     return value(all, 'method') !== undefined && all.slice(all.findIndex((v) => v.scope === 'Request') + 1);
   });
   await shot('request-scope');
-  await bench.toggleScope('Request');
+  await bench.expandScope('Request', false);
   return seen;
 }
 
@@ -131,6 +135,7 @@ async function two(id, other) {
   await shows(other, going);
   await bench.press('step-over');
   saw.oneMoved = await until('the two stand at different lines', async () => {
+    await bench.unfold();
     const all = stops(await bench.callStack());
     return all.length === 2 && all.every((t) => t.line > 0 && t.state.startsWith('Paused')) &&
       all[0].line !== all[1].line && all;
@@ -141,7 +146,7 @@ async function two(id, other) {
   saw.goneReply = await within('the answer to the one that was continued', going.reply);
   await until('one thread is left', async () => stops(await bench.callStack()).length === 0);
   saw.left = await shows(id, staying);
-  saw.leftMessage = await bench.stateMessage();
+  saw.leftMessage = await says();
   saw.leftHeld = !staying.answered;
   await shot('one-left');
   await bench.press('continue');

@@ -7,18 +7,32 @@ import { until } from './until.mjs';
 
 const started = 90_000; // ms; the first start compiles VS Code's scripts
 
+// VS Code draws its views anew when it likes, 0.4 s after a stop for one, when it has
+// loaded the rest of the call stack. So what is clicked there may be gone, or be
+// somewhere else: it is tried for this long, and again if it has not had its effect.
+const soon = 1000; // ms
+
 const editor = '.editor-instance';
 const rows = (pane) => `${pane} .monaco-list-row`;
 
-// lineOf is the number of the line that the first element of a kind is on: the
-// one whose number is painted at the same height. It runs in the page.
-function lineOf([root, selector]) {
-  const mark = document.querySelector(`${root} ${selector}`);
-  if (!mark) return undefined;
-  const height = Math.round(mark.getBoundingClientRect().top);
+// linesOf are the lines that elements of a kind are on, each once: those whose
+// number is painted at the same height; 0 where none is. It runs in the page.
+function linesOf([root, selector]) {
   const numbers = [...document.querySelectorAll(`${root} .margin-view-overlays .line-numbers`)];
-  const beside = numbers.find((e) => Math.abs(e.getBoundingClientRect().top - height) < 3);
-  return beside ? Number(beside.textContent) : undefined;
+  const lines = [...document.querySelectorAll(`${root} ${selector}`)].map((mark) => {
+    const height = Math.round(mark.getBoundingClientRect().top);
+    const beside = numbers.find((e) => Math.abs(e.getBoundingClientRect().top - height) < 3);
+    return beside ? Number(beside.textContent) : 0;
+  });
+  return [...new Set(lines)];
+}
+
+// inTime says whether what is awaited came before its timeout.
+function inTime(promise) {
+  return promise.then(() => true, (err) => {
+    if (err instanceof errors.TimeoutError) return false;
+    throw err;
+  });
 }
 
 export class Workbench {
@@ -50,8 +64,10 @@ export class Workbench {
     await this.#page.locator(`${rows('.explorer-folders-view')}[aria-label^="${name}"]`).dblclick();
     await this.#page.locator(`.tab[aria-label^="${name}"]`).waitFor();
     await this.#page.locator(`${editor} .view-line`).first().waitFor();
-    await this.#page.keyboard.press('Control+g');
-    await this.#page.locator('.quick-input-widget input:focus').waitFor();
+    await until('the box for a line number is open', async () => {
+      await this.#page.keyboard.press('Control+g');
+      return inTime(this.#page.locator('.quick-input-widget input:focus').waitFor({ timeout: soon }));
+    });
     await this.#page.keyboard.type(String(line));
     await this.#page.keyboard.press('Enter');
     await this.#number(line).waitFor();
@@ -66,6 +82,7 @@ export class Workbench {
   async breakAt(line) {
     await until(`the gutter beside line ${line} takes breakpoints`, async () => {
       const [number, gutter] = [await this.#number(line).boundingBox(), await this.#box('.glyph-margin')];
+      if (!number || !gutter) return false;
       const [x, y] = [gutter.x + gutter.width / 2, number.y + number.height / 2];
       await this.#page.mouse.move(x, y + 40);
       await this.#page.mouse.move(x, y);
@@ -78,12 +95,23 @@ export class Workbench {
 
   #box(selector) { return this.#page.locator(`${editor} ${selector}`).first().boundingBox(); }
 
-  #line(selector) { return this.#page.evaluate(lineOf, [editor, selector]); }
+  #lines(selector) { return this.#page.evaluate(linesOf, [editor, selector]); }
+
+  // #line is the only line of a kind, undefined if there are several.
+  async #line(selector) {
+    const lines = await this.#lines(selector);
+    return lines.length === 1 && lines[0] > 0 ? lines[0] : undefined;
+  }
 
   // breakpointLine is where a breakpoint is that is not shown as unverified.
   breakpointLine() { return this.#line('.glyph-margin-widgets .codicon-debug-breakpoint'); }
 
-  // stoppedLine is the highlighted one; undefined: there is none.
+  // stoppedLines are the highlighted ones, of all stopped threads. VS Code takes
+  // their marks away later than it lists variables.
+  stoppedLines() { return this.#lines('.view-overlays .debug-top-stack-frame-line'); }
+
+  // stoppedLine is the one that is highlighted; undefined: there is none, or there
+  // are several.
   stoppedLine() { return this.#line('.view-overlays .debug-top-stack-frame-line'); }
 
   // arrowLine is the one with the arrow in the gutter.
@@ -135,9 +163,10 @@ export class Workbench {
     return await message.isVisible() ? (await message.textContent()).trim() : '';
   }
 
-  // moreFrames has the call stack show the frames that it left out.
+  // moreFrames has the call stack show frames that it leaves out, if it does.
   async moreFrames() {
-    await this.#page.locator(`${rows('.debug-call-stack')}[aria-label^="Show "]`).first().click();
+    const more = this.#page.locator(`${rows('.debug-call-stack')}[aria-label^="Show "]`);
+    if (await more.count() > 0) await inTime(more.first().click({ timeout: soon }));
   }
 
   // unfold opens a thread whose frames are not shown, if there is one. VS Code
@@ -145,24 +174,32 @@ export class Workbench {
   // click: then there is nothing left to click at.
   async unfold() {
     const folded = this.#page.locator(`${rows('.debug-call-stack')}[aria-label^="Thread "][aria-expanded="false"]`);
-    if (await folded.count() === 0) return;
-    await folded.first().locator('.monaco-tl-twistie').click({ timeout: 1000 }).catch((err) => {
-      if (!(err instanceof errors.TimeoutError)) throw err;
+    if (await folded.count() > 0) await inTime(folded.first().locator('.monaco-tl-twistie').click({ timeout: soon }));
+  }
+
+  // focus clicks the innermost frame of a thread, until that is the one selected:
+  // the rows do not stay where they are.
+  async focus(thread) {
+    const list = this.#page.locator(rows('.debug-call-stack'));
+    await until(`the innermost frame of ${thread} is selected`, async () => {
+      const at = (await this.callStack()).findIndex((row) => row.thread === thread);
+      if (at < 0 || !await inTime(list.nth(at + 1).click({ timeout: soon }))) return false;
+      return list.evaluateAll((all, name) => {
+        const i = all.findIndex((row) => row.querySelector('.thread .name')?.textContent.trim() === name);
+        const frame = all[i + 1];
+        return i >= 0 && frame?.querySelector('.stack-frame') !== null && frame?.classList.contains('selected');
+      }, thread);
     });
   }
 
-  // focus clicks the innermost frame of a thread.
-  async focus(thread) {
-    const at = (await this.callStack()).findIndex((row) => row.thread === thread);
-    if (at < 0) throw new Error(`no thread ${thread} in the call stack`);
-    await this.#page.locator(rows('.debug-call-stack')).nth(at + 1).click();
-  }
-
-  // pressOn clicks a button of a thread's own row: continue, step-over.
+  // pressOn clicks a button of a thread's own row, which is there while the mouse is
+  // over the row: continue, step-over.
   async pressOn(thread, name) {
     const row = this.#page.locator(`${rows('.debug-call-stack')}[aria-label^="Thread ${thread} "]`);
-    await row.hover();
-    await row.locator(`.codicon-debug-${name}`).click();
+    await until(`${name} of ${thread} can be pressed`, async () => (
+      await inTime(row.hover({ timeout: soon })) &&
+      await inTime(row.locator(`.codicon-debug-${name}`).click({ timeout: soon }))
+    ));
   }
 
   // variables are the rows of the variables view: {scope} or {name, value}.
@@ -178,22 +215,32 @@ export class Workbench {
   // fold closes a view of the side bar, which leaves more room to the others.
   async fold(title) {
     const header = this.#page.locator(`.pane-header[aria-label^="${title}"]`);
-    await header.locator('h3.title').click();
-    await this.#page.locator(`.pane-header[aria-label^="${title}"][aria-expanded="false"]`).waitFor();
+    await this.#expand(title, header, header.locator('h3.title'), false);
   }
 
-  // toggle opens or closes a variable.
-  async toggle(name) {
-    await this.#page.locator(rows('.debug-variables')).filter({
+  // expand opens or closes a variable.
+  async expand(name, open) {
+    const row = this.#page.locator(rows('.debug-variables')).filter({
       has: this.#page.locator('.expression .name', { hasText: new RegExp(`^${name}\\s*[=:]`) }),
-    }).first().locator('.monaco-tl-twistie').click();
+    }).first();
+    await this.#expand(name, row, row.locator('.monaco-tl-twistie'), open);
   }
 
-  // toggleScope opens or closes a scope.
-  async toggleScope(name) {
-    await this.#page.locator(rows('.debug-variables')).filter({
+  // expandScope opens or closes a scope.
+  async expandScope(name, open) {
+    const row = this.#page.locator(rows('.debug-variables')).filter({
       has: this.#page.locator('.scope', { hasText: new RegExp(`^${name}`) }),
-    }).locator('.monaco-tl-twistie').click();
+    });
+    await this.#expand(name, row, row.locator('.monaco-tl-twistie'), open);
+  }
+
+  // #expand clicks at handle until element is as it should be.
+  async #expand(what, element, handle, open) {
+    const done = async () => await element.getAttribute('aria-expanded') === String(open);
+    await until(`${what} is ${open ? 'open' : 'closed'}`, async () => (
+      await done() ||
+      await inTime(handle.click({ timeout: soon })) && until(what, done, soon).catch(() => false)
+    ));
   }
 
   // notifications are the messages shown over the window.

@@ -117,7 +117,7 @@ func (t *Thread) advanceFree(running bool) (Cause, uint64, error) {
 // or stepped.
 func (t *Thread) runFrom(rearm func(), judge func(Regs) verdict) (Cause, uint64, error) {
 	rearm()
-	_, pause, err := t.readMail(rearm)
+	pause, err := t.readMail(rearm)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -219,16 +219,15 @@ func (t *Thread) runTo(rearm func(), judge func(Regs) verdict) (Cause, uint64, e
 				return 0, 0, errRelease
 			}
 			t.noteGoroutine()
-			ours, pause, err := t.readMail(rearm)
+			pause, err := t.readMail(rearm)
 			if err != nil {
 				return 0, 0, err
 			}
 			if pause {
+				t.sendAgain(s.sig)
 				return CausePause, 0, nil
 			}
-			if ours {
-				s.sig = 0
-			}
+			// Also if it was ours, see sendAgain.
 			if err := t.cont(s.sig); err != nil {
 				return 0, 0, err
 			}
@@ -240,16 +239,22 @@ func (t *Thread) runTo(rearm func(), judge func(Regs) verdict) (Cause, uint64, e
 	}
 }
 
-// readMail acts on what other goroutines asked while the thread moved. ours:
-// there was something, so the SIGURG was sent by post. err is errRelease if the
-// thread is to be let go of.
-func (t *Thread) readMail(rearm func()) (ours, pause bool, err error) {
+// sendAgain has a signal come again that was taken for a stop of ours and is not
+// delivered. A SIGURG may have been the runtime's as well, since they do not queue:
+// the runtime sends a thread no other one before its handler has seen that
+// (runtime/signal_unix.go, preemptM), and would wait without an end for a loop
+// without calls to stop for it.
+func (t *Thread) sendAgain(sig unix.Signal) { _ = unix.Tgkill(t.proc.PID, t.tid, sig) } // fails if the thread is gone
+
+// readMail acts on what other goroutines asked while the thread moved. err is
+// errRelease if the thread is to be let go of.
+func (t *Thread) readMail(rearm func()) (pause bool, err error) {
 	m := t.peek()
 	if m.release {
-		return false, false, errRelease
+		return false, errRelease
 	}
 	if m.stops == nil && m.watches == nil && m.probes == nil && m.off == nil && !m.pause {
-		return false, false, nil
+		return false, nil
 	}
 	t.take(func(m *mail) { m.stops, m.watches, m.probes, m.off, m.pause = nil, nil, nil, nil, false })
 	for _, off := range m.off {
@@ -268,7 +273,7 @@ func (t *Thread) readMail(rearm func()) (ours, pause bool, err error) {
 		t.plan.Stops = *m.stops
 		rearm()
 	}
-	return true, m.pause, nil
+	return m.pause, nil
 }
 
 // advanceToText single-steps to the first instruction that UntilText wants.
@@ -288,7 +293,7 @@ func (t *Thread) advanceToText() (Cause, uint64, error) {
 		if t.plan.UntilText(at.regs.Rip) {
 			return CauseText, at.regs.Rip, nil
 		}
-		_, pause, err := t.readMail(func() {})
+		pause, err := t.readMail(func() {})
 		if err != nil {
 			return 0, 0, err
 		}

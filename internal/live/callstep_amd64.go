@@ -138,11 +138,7 @@ func (t *Thread) awaitReturn() (Regs, error) {
 			}
 		}
 		if s.sig == unix.SIGURG && (t.peek().release || !t.slot.Running()) {
-			// It may have been the runtime's own, which sends none before
-			// the last one has arrived (runtime/signal_unix.go, preemptM).
-			if err := unix.Tgkill(t.proc.PID, t.tid, unix.SIGURG); err != nil {
-				return Regs{}, t.lost(err)
-			}
+			t.sendAgain(s.sig)
 			return Regs{}, errRelease
 		}
 		if s.breakpoint() {

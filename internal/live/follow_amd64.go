@@ -161,7 +161,7 @@ func (t *Thread) birth(regs Regs, rearm func()) (pause bool, err error) {
 	}
 	rearm()
 	// Its signal may have been delivered within the call.
-	if _, pause, err = t.readMail(rearm); pause || err != nil {
+	if pause, err = t.readMail(rearm); pause || err != nil {
 		return pause, err
 	}
 	return false, t.contPast()

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -51,11 +53,19 @@ func AwaitProbes(atMost time.Duration) {
 }
 
 // HealProbes takes the uprobes out of the text of process pid that an agent has
-// left there, and says how many there were. No agent may be tracing the process,
-// and no debugger that writes breakpoints: its would be taken for such.
+// left there, and says how many there were. It refuses while somebody traces the
+// process, whose breakpoints would be taken for such.
 func HealProbes(pid int) (int, error) {
-	addrs, err := leakedProbes(pid)
+	exe, err := openExecutable(pid)
+	if err != nil {
+		return 0, err
+	}
+	defer exe.close()
+	addrs, err := leakedProbes(pid, exe.file)
 	if err != nil || len(addrs) == 0 {
+		return 0, err
+	}
+	if err := untraced(pid); err != nil {
 		return 0, err
 	}
 	offsets, err := fileOffsets(pid, addrs)
@@ -70,15 +80,55 @@ func HealProbes(pid int) (int, error) {
 		return 0, fmt.Errorf("%w: %w", ErrProbes, err)
 	}
 	defer prog.Close()
-	exe, err := link.OpenExecutable(fmt.Sprintf("/proc/%d/exe", pid))
+	l, err := exe.probe(prog, pid, offsets, nil)
 	if err != nil {
 		return 0, err
 	}
-	l, err := exe.UprobeMulti(nil, prog, &link.UprobeMultiOptions{Addresses: offsets, PID: uint32(pid)})
-	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrProbes, err)
+	if err := l.Close(); err != nil {
+		return 0, err
 	}
-	return len(addrs), l.Close()
+	return healed(pid, exe.file, addrs)
+}
+
+// healed counts the places of addrs from which the probe has gone. One that stays is
+// in use: a tool for tracing, or for metrics, has set it.
+func healed(pid int, exe *os.File, addrs []uint64) (int, error) {
+	const often, atMost = 5 * time.Millisecond, 200 * time.Millisecond // kernels may do it later
+	for deadline := time.Now().Add(atMost); ; time.Sleep(often) {
+		left, err := leakedProbes(pid, exe)
+		if err != nil {
+			return 0, err
+		}
+		n := 0
+		for _, a := range addrs {
+			if !slices.Contains(left, a) {
+				n++
+			}
+		}
+		if n == len(addrs) || time.Now().After(deadline) {
+			return n, nil
+		}
+	}
+}
+
+// untraced fails if a thread of process pid has a tracer.
+func untraced(pid int) error {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it ended just now
+		}
+		for line := range strings.Lines(string(text)) {
+			if tracer, ok := strings.CutPrefix(line, "TracerPid:"); ok && strings.TrimSpace(tracer) != "0" {
+				return fmt.Errorf("process %s traces it, and the breakpoints in its text may be that one's", strings.TrimSpace(tracer))
+			}
+		}
+	}
+	return nil
 }
 
 const (
@@ -90,42 +140,31 @@ const (
 )
 
 // leakedProbes are the places in the text of process pid where there is a
-// breakpoint instruction and none in the file. It looks at those pages alone that
-// are not the file's any more.
-func leakedProbes(pid int) (addrs []uint64, err error) {
-	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+// breakpoint instruction and none in the file, exe. It looks at those pages alone
+// that are not the file's any more.
+func leakedProbes(pid int, exe *os.File) (addrs []uint64, err error) {
+	text, err := textOf(pid)
 	if err != nil {
 		return nil, err
 	}
-	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	if err != nil {
-		return nil, err
-	}
-	var files [3]*os.File
-	for i, name := range []string{"exe", "mem", "pagemap"} {
+	var files [2]*os.File
+	for i, name := range []string{"mem", "pagemap"} {
 		if files[i], err = os.Open(fmt.Sprintf("/proc/%d/%s", pid, name)); err != nil {
 			return nil, err
 		}
 		defer files[i].Close()
 	}
-	for line := range strings.Lines(string(maps)) {
-		var from, to, offset uint64
-		var perms string
-		_, err := fmt.Sscanf(line, "%x-%x %s %x", &from, &to, &perms, &offset)
-		file := max(strings.IndexByte(line, '/'), 0) // what is before has none
-		if err != nil || len(perms) < 3 || perms[2] != 'x' || strings.TrimSuffix(line[file:], "\n") != path {
-			continue
-		}
-		pages := make([]byte, (to-from)/pageSize*8)
-		if _, err := files[2].ReadAt(pages, int64(from/pageSize*8)); err != nil {
+	for _, m := range text {
+		pages := make([]byte, (m.to-m.from)/pageSize*8)
+		if _, err := files[1].ReadAt(pages, int64(m.from/pageSize*8)); err != nil {
 			return nil, err
 		}
-		for at := from; at < to; at += pageSize {
-			entry := binary.LittleEndian.Uint64(pages[(at-from)/pageSize*8:])
+		for at := m.from; at < m.to; at += pageSize {
+			entry := binary.LittleEndian.Uint64(pages[(at-m.from)/pageSize*8:])
 			if entry&(pagePresent|pageSwapped) == 0 || entry&pageOfFile != 0 {
 				continue
 			}
-			found, err := changed(files[0], files[1], at-from+offset, at)
+			found, err := changed(exe, files[0], at-m.from+m.offset, at)
 			if err != nil {
 				return nil, err
 			}

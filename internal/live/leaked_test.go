@@ -4,6 +4,7 @@ package live_test
 
 import (
 	"debug/elf"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -94,10 +95,17 @@ func TestHealProbes(t *testing.T) {
 	// A kernel that leaves none behind needs no healing.
 	t.Logf("%d of 20 processes that were killed left uprobes", leaked)
 
+	remove := s.setUprobes(t, lines[:50])
+	if n, err := live.HealProbes(s.pid); n != 0 || err != nil || s.clean(t) {
+		t.Errorf("%d places of another tool healed, %v; removed: %v", n, err, s.clean(t))
+	}
+	remove()
+	s.awaitClean(t)
+
 	r := s.trap(t, "/slow?ms=1000", live.Plan{Probes: lines[:50]})
 	eventually(t, "the probes are set", func() bool { return !s.clean(t) })
-	if n, err := live.HealProbes(s.pid); err != nil || n == 0 {
-		t.Errorf("%d places seen while a request has probes, %v", n, err)
+	if n, err := live.HealProbes(s.pid); n != 0 || err == nil || !strings.Contains(err.Error(), "traces it") {
+		t.Errorf("%d places healed while a request has probes, %v", n, err)
 	}
 	if s.clean(t) {
 		t.Error("the probes of a request were removed")
@@ -105,6 +113,35 @@ func TestHealProbes(t *testing.T) {
 	r.gone(t)
 	r.reply.ok(t)
 	s.awaitClean(t)
+}
+
+// setUprobes does what any tool for tracing may do.
+func (s *service) setUprobes(t *testing.T, addrs []uint64) (remove func()) {
+	t.Helper()
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.Kprobe, AttachType: ebpf.AttachTraceUprobeMulti,
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := link.OpenExecutable(s.cmd.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var offsets []uint64
+	for _, a := range addrs {
+		offsets = append(offsets, s.fileOffset(t, a))
+	}
+	l, err := exe.UprobeMulti(nil, prog, &link.UprobeMultiOptions{Addresses: offsets, PID: uint32(s.pid)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := errors.Join(l.Close(), prog.Close()); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // killArming starts the process and kills it at a random moment.

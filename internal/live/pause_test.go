@@ -3,8 +3,10 @@
 package live_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/remotedbg/remotedbg/internal/board"
 	"github.com/remotedbg/remotedbg/internal/live"
@@ -33,6 +35,42 @@ func (r *trapped) pauseUntilFrozen(t *testing.T) *live.Frozen {
 			t.Fatal(describe(ev))
 		}
 	}
+}
+
+// TestSignalsOfRuntime: while a thread computes without a call it stops for the
+// garbage collector by the runtime's signal alone. None may be lost whatever is
+// asked of the thread at that moment, with the same signal.
+func TestSignalsOfRuntime(t *testing.T) {
+	s := newService(t, spinDir)
+	r := s.trap(t, "/spin", live.Plan{})
+	r.awaitState(t, board.StateRunning)
+	collected := make(chan error, 1)
+	go func() {
+		for range 100 {
+			if status, err := get(others, s.url+"/collect"); err != nil || status != 200 {
+				collected <- fmt.Errorf("status %d, %w", status, err)
+				return
+			}
+		}
+		collected <- nil
+	}()
+	timeout := time.After(patience)
+	for over := false; !over; {
+		select {
+		case err := <-collected:
+			if over = true; err != nil {
+				t.Error(err)
+			}
+		case <-timeout:
+			r.Release() // no more of ours: the runtime's own would come now
+			t.Fatal("the garbage collector waits for the thread")
+		default:
+			r.SetStops(nil)
+		}
+	}
+	s.stopSpinning(t)
+	r.gone(t)
+	r.reply.ok(t)
 }
 
 func TestPauseWhileComputing(t *testing.T) {

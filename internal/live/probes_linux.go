@@ -238,19 +238,23 @@ func (p *prober) armProbes(addrs []uint64) {
 func (p *prober) retire(l link.Link, addrs []uint64) {
 	if l != nil {
 		p.fading = append(p.fading, addrs...)
+		p.proc.probed.add(addrs, -1)
 		closeLink(l)
 	}
 }
 
 // settle waits until probes that were removed are gone: an instruction that still
-// has one must not be single-stepped, see stepProbe. The thread holds no P.
+// has one must not be single-stepped, see stepProbe. The thread holds no P. Where
+// another thread has one as well there is nothing to wait for.
 func (p *prober) settle() {
 	const soon, late = 100 * time.Microsecond, time.Second
-	for deadline := time.Now().Add(late); time.Now().Before(deadline); time.Sleep(soon) {
-		p.fading = slices.DeleteFunc(p.fading, func(a uint64) bool { return p.armedAt(a) || p.gone(a) })
-		if len(p.fading) == 0 {
-			return
+	for deadline := time.Now().Add(late); len(p.fading) > 0 && time.Now().Before(deadline); {
+		last := len(p.fading) - 1
+		if a := p.fading[last]; p.proc.probed.has(a) || p.gone(a) {
+			p.fading = p.fading[:last]
+			continue
 		}
+		time.Sleep(soon)
 	}
 }
 
@@ -330,6 +334,7 @@ func (p *prober) attach(want []uint64) error {
 		return err
 	}
 	p.armed = want
+	p.proc.probed.add(want, 1)
 	return nil
 }
 

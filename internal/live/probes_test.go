@@ -129,6 +129,29 @@ func TestManyProbes(t *testing.T) {
 	s.awaitClean(t)
 }
 
+// TestProbesOfTwo: a request whose probes are taken away does not wait for those
+// that another one has in the same places.
+func TestProbesOfTwo(t *testing.T) {
+	s := newShop(t)
+	lines := []uint64{s.sym.at(t, "order-entry"), s.sym.at(t, "service-load"), s.sym.at(t, "repo-find")}
+	r := s.trap(t, "/orders/7", live.Plan{Probes: lines})
+	r.frozen(t)
+	other := s.trap(t, "/slow?ms=1900", live.Plan{Probes: lines})
+	began := time.Now()
+	r.Resume(live.Plan{})
+	r.gone(t)
+	if took := time.Since(began); took > 500*time.Millisecond {
+		t.Errorf("it went on after %v", took)
+	}
+	r.reply.ok(t)
+	if s.clean(t) {
+		t.Error("the other one has no probes")
+	}
+	other.gone(t)
+	other.reply.ok(t)
+	s.awaitClean(t)
+}
+
 // TestProbeLimits: what slows others down goes, and that is told.
 func TestProbeLimits(t *testing.T) {
 	s := newShop(t)

@@ -93,6 +93,12 @@ func FindReturns(code []byte, entry uint64, reg int, stack uint64) ([]ReturnSite
 			targets[d.at+uint64(d.Len)+uint64(int64(rel))] = true
 		}
 	}
+	// Where a switch jumps to is not in the code: no instruction is known then to be
+	// reached from the one before it alone.
+	switches := slices.ContainsFunc(list, func(d decoded) bool {
+		_, isRel := d.Args[0].(x86asm.Rel)
+		return d.Op == x86asm.JMP && !isRel
+	})
 	frame := frameSize(list)
 	var sites []ReturnSite
 	for i := range list {
@@ -103,7 +109,7 @@ func FindReturns(code []byte, entry uint64, reg int, stack uint64) ([]ReturnSite
 		if size != frame || slices.ContainsFunc(list[first+1:i+1], func(d decoded) bool { return targets[d.at] }) {
 			continue // not as the compiler makes them
 		}
-		if reg >= 0 && setsNil(list[:first], list[first].at, targets, reg) {
+		if reg >= 0 && !switches && setsNil(list[:first], list[first].at, targets, reg) {
 			continue
 		}
 		s := ReturnSite{Addr: list[first].at, Reg: reg, Frame: size + 8}

@@ -3,6 +3,8 @@
 package live
 
 import (
+	"slices"
+
 	"github.com/cilium/ebpf/link"
 )
 
@@ -17,7 +19,8 @@ type armedReturns struct {
 // armReturns makes a set, less what is off, the armed one. The new probes are there
 // before the old ones go: what is in both stays in the text.
 func (p *prober) armReturns(set *Returns) {
-	if set == p.exits.set && len(p.off) == p.exits.off {
+	isOff := func(a uint64) bool { return p.off[a] }
+	if set == p.exits.set && len(p.off) >= p.exits.off && !slices.ContainsFunc(p.exits.addrs, isOff) {
 		return
 	}
 	old := p.exits
@@ -53,6 +56,7 @@ func (p *prober) attachReturns(set *Returns) error {
 		return err
 	}
 	p.exits.link, p.exits.addrs = l, addrs
+	p.proc.probed.add(addrs, 1)
 	return nil
 }
 

@@ -46,6 +46,7 @@ func TestFindReturns(t *testing.T) {
 		{"zero, and set again", [][]byte{prologue, zeroes, {0x48, 0x89, 0xc8}, theEnd}, 0, []uint64{15}},
 		{"zero, and a call", [][]byte{prologue, zeroes, {0xe8, 0, 0, 0, 0}, theEnd}, 0, []uint64{17}},
 		{"zero on one of two ways", [][]byte{prologue, {0x74, 0x04}, zeroes, theEnd}, 0, []uint64{14}},
+		{"zero, in a function with a switch", [][]byte{prologue, {0xff, 0xe1}, zeroes, theEnd}, 0, []uint64{14}},
 		{"on the stack", [][]byte{prologue, zeroes, theEnd}, -1, []uint64{12}},
 		{"with a NOP", [][]byte{prologue, theEnd[:5], {0x0f, 0x1f, 0x00}, theEnd[5:]}, 0, []uint64{8}},
 		{"a part of an end", [][]byte{prologue, theEnd[4:]}, 0, nil},

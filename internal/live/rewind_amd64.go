@@ -4,7 +4,6 @@ package live
 
 import (
 	"golang.org/x/arch/x86/x86asm"
-	"golang.org/x/sys/unix"
 )
 
 // A uprobe's stop comes when the instruction has been executed: out of line, or
@@ -43,9 +42,8 @@ func (t *Thread) atProbe(s stop, before [ptRegs]uint64) (cause Cause, addr uint6
 	default:
 		return 0, 0, nil
 	}
-	if s.sig != unix.SIGURG && !s.fault() {
-		// Comes again, when the thread has been frozen or goes on.
-		_ = unix.Tgkill(t.proc.PID, t.tid, s.sig)
+	if !s.fault() {
+		t.sendAgain(s.sig) // for when the thread has been frozen or goes on
 	}
 	return cause, was.Rip, nil
 }

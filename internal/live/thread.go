@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process is what tracing needs to know of a process. It is read only and
-// shared by all its Threads.
+// Process is what tracing needs to know of a process. It is shared by all its
+// Threads, which only read what is exported.
 type Process struct {
 	PID int
 	Mem vmem.Process
@@ -42,6 +42,8 @@ type Process struct {
 	Detours map[uint64]Detour
 	// Births has the goroutines of requests taken along.
 	Births Births
+
+	probed places
 }
 
 // Runtime holds offsets in the structures of the Go runtime of the process

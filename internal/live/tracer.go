@@ -164,6 +164,7 @@ func (t *Thread) detach() error {
 	if err := t.slot.Released(); err != nil {
 		return err
 	}
+	t.sendAgain(unix.SIGURG) // the stop may be one for it
 	if err := ptrace(unix.PTRACE_DETACH, t.tid, 0); err != nil {
 		return fmt.Errorf("PTRACE_DETACH: %w", err)
 	}
@@ -176,6 +177,7 @@ func (t *Thread) detach() error {
 // home.
 func (t *Thread) bail() error {
 	err := errors.Join(t.slot.SetHeld(false), t.slot.Released())
+	t.sendAgain(unix.SIGURG) // as in detach
 	if ptrace(unix.PTRACE_DETACH, t.tid, 0) == nil {
 		return err
 	}

@@ -38,7 +38,7 @@ type uprobe struct {
 	record *ebpf.Map // one probeRecord
 	counts *ebpf.Map // maxCookies times uint64: hits of other threads, by cookie
 	always *ebpf.Map // uint64, not 0: its own thread is stopped at nil errors, too
-	exe    *link.Executable
+	exe    *executable
 	pid    int
 }
 
@@ -110,7 +110,7 @@ func newUprobe(pid, tid int) (u *uprobe, err error) {
 	if err != nil {
 		return nil, err
 	}
-	u.exe, err = link.OpenExecutable(fmt.Sprintf("/proc/%d/exe", pid))
+	u.exe, err = openExecutable(pid)
 	return u, err
 }
 
@@ -199,11 +199,7 @@ func (u *uprobe) check() asm.Instructions {
 // arm puts uprobes at offsets of the executable file, with the cookie of each.
 // Closing the link removes them.
 func (u *uprobe) arm(offsets, cookies []uint64) (link.Link, error) {
-	l, err := u.exe.UprobeMulti(nil, u.prog, &link.UprobeMultiOptions{Addresses: offsets, Cookies: cookies, PID: uint32(u.pid)})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrProbes, err)
-	}
-	return l, nil
+	return u.exe.probe(u.prog, u.pid, offsets, cookies)
 }
 
 // last reads the record.
@@ -235,6 +231,7 @@ func (u *uprobe) close() {
 	_ = u.record.Close()
 	_ = u.counts.Close()
 	_ = u.always.Close()
+	u.exe.close()
 }
 
 // innerTID is what a thread is called in the pid namespace of its process:
@@ -277,32 +274,3 @@ func CheckProbes() error {
 
 //go:noinline
 func neverCalled() { panic("never called") }
-
-// fileOffsets says where in their file the addresses lie, which are in text of
-// process pid that is mapped from its executable (proc(5), /proc/pid/maps).
-func fileOffsets(pid int, addrs []uint64) ([]uint64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
-	if err != nil {
-		return nil, err
-	}
-	offsets := make([]uint64, len(addrs))
-	found := make([]bool, len(addrs))
-	for line := range strings.Lines(string(text)) {
-		var from, to, offset uint64
-		var perms string
-		if _, err := fmt.Sscanf(line, "%x-%x %s %x", &from, &to, &perms, &offset); err != nil || len(perms) < 3 || perms[2] != 'x' {
-			continue
-		}
-		for i, a := range addrs {
-			if from <= a && a < to {
-				offsets[i], found[i] = a-from+offset, true
-			}
-		}
-	}
-	for i, ok := range found {
-		if !ok {
-			return nil, fmt.Errorf("%w: no file is mapped at %#x", ErrProbes, addrs[i])
-		}
-	}
-	return offsets, nil
-}

@@ -49,7 +49,7 @@ func (t *Thread) advanceWithin() (Cause, uint64, error) {
 		if slices.Contains(t.plan.Stops, callee.regs.Rip) || !recursion && t.wanted(callee.regs.Rip) {
 			return CauseStop, callee.regs.Rip, nil
 		}
-		_, pause, err := t.readMail(func() {})
+		pause, err := t.readMail(func() {})
 		if err != nil {
 			return 0, 0, err
 		}

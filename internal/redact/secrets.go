@@ -1,10 +1,12 @@
 package redact
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,9 +32,9 @@ const Margin = chunk
 // from any goroutine.
 type Secrets struct {
 	mu    sync.RWMutex
-	known map[string]bool      // content: whether it is hidden for ever
-	first map[[4]byte][]string // contents by how they begin
-	begin pairs                // the first two bytes
+	known map[string]bool     // content: whether it is hidden for ever
+	first map[[4]byte][]uint8 // by how contents begin: their lengths, the longest first
+	begin pairs               // the first two bytes
 	order []string
 	gen   int // grows with each content
 }
@@ -113,24 +115,32 @@ func (s *Secrets) add(content string, forever bool) {
 }
 
 func (s *Secrets) addPart(part string, forever bool) {
-	if s.known == nil {
-		s.known, s.first = make(map[string]bool), make(map[[4]byte][]string)
+	if !worth(part) {
+		return
 	}
-	had, ok := s.known[part]
-	s.known[part] = had || forever
-	if forever && !had {
-		s.gen++ // those for whom redaction is lifted know more now
-	}
-	if ok || !worth(part) {
+	if had, ok := s.known[part]; ok {
+		if forever && !had {
+			s.known[part] = true
+			s.gen++ // those for whom redaction is lifted know more now
+		}
 		return
 	}
 	if len(s.order) >= maxSecrets {
 		s.forget()
 	}
+	if s.known == nil {
+		s.known, s.first = make(map[string]bool), make(map[[4]byte][]uint8)
+	}
+	s.known[part] = forever
 	s.order = append(s.order, part)
 	s.gen++
+	// The tokens of a service begin alike, so that it is their lengths which are
+	// few and not they themselves.
 	key := [4]byte([]byte(part[:4]))
-	s.first[key] = append(s.first[key], part)
+	lengths := s.first[key]
+	if i, ok := slices.BinarySearchFunc(lengths, uint8(len(part)), func(a, b uint8) int { return cmp.Compare(b, a) }); !ok {
+		s.first[key] = slices.Insert(lengths, i, uint8(len(part)))
+	}
 	s.begin.add(part[0], part[1])
 }
 
@@ -163,10 +173,6 @@ func (s *Secrets) Generation() int {
 	return s.gen
 }
 
-// maxSame bounds how many contents with the same beginning are compared at one
-// place.
-const maxSame = 64
-
 // Find returns where text has a known secret, sorted and apart; with lifted only
 // those that are hidden for ever.
 func (s *Secrets) Find(text []byte, lifted bool) []Span {
@@ -180,17 +186,15 @@ func (s *Secrets) Find(text []byte, lifted bool) []Span {
 		if !s.begin.has(text[i], text[i+1]) {
 			continue
 		}
-		longest := 0
-		for n, part := range s.first[[4]byte(text[i:i+4])] {
-			if n == maxSame {
+		for _, n := range s.first[[4]byte(text[i:i+4])] {
+			end := i + int(n)
+			if end > len(text) {
+				continue
+			}
+			if forever, ok := s.known[string(text[i:end])]; ok && (forever || !lifted) {
+				spans = append(spans, Span{i, end})
 				break
 			}
-			if len(part) > longest && len(part) <= len(text)-i && string(text[i:i+len(part)]) == part && (!lifted || s.known[part]) {
-				longest = len(part)
-			}
-		}
-		if longest > 0 {
-			spans = append(spans, Span{i, i + longest})
 		}
 	}
 	return merge(spans)

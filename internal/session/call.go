@@ -80,6 +80,9 @@ func (s *Session) Call(ctx context.Context, id RequestID, q CallRequest) (invoke
 			}
 			q.Before = nil
 		}
+		if err := ctx.Err(); err != nil {
+			return invoke.Result{}, errors.Join(fmt.Errorf("%s was not called: %w", c.name, err), r.endCall(c))
+		}
 		done, err := r.makeCall(ctx, c, *call)
 		if err != nil {
 			return invoke.Result{}, err // somebody else ends it

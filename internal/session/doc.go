@@ -14,8 +14,8 @@
 // session's event queue. What may block on the service is only a request's own
 // goroutine.
 //
-// Locks, in the order in which they may be taken: Engine.brain (Delve: its
-// symbol tables are shared and not safe for concurrent use; let go of while a
-// request runs), then Engine.mu (everything else). Neither is ever taken by the
-// goroutines of package live.
+// Locks, in the order in which they may be taken: Engine.ahead (one search for
+// secrets ahead at a time), Engine.brain (Delve: its symbol tables are shared and
+// not safe for concurrent use; let go of while a request runs), then Engine.mu
+// (everything else). None is ever taken by the goroutines of package live.
 package session

@@ -48,7 +48,8 @@ type Engine struct {
 	returnsFound *returnIndex // nil: nobody has asked; guarded by brain
 	program      program
 
-	brain   brainLock // whoever calls Delve holds it
+	ahead   sync.Mutex // whoever searches ahead holds it, and then brain
+	brain   brainLock  // whoever calls Delve holds it
 	bi      *proc.BinaryInfo
 	symbols *backend.Process // for looking up addresses while nothing is in flight
 	spare   []target         // targets that no request uses

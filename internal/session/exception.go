@@ -31,6 +31,23 @@ type ExceptionStop struct {
 	Hidden int
 }
 
+// PanicValue is an expression for the value of the innermost panic that is under
+// way in the goroutine of a scope (runtime.g and runtime._panic in
+// runtime/runtime2.go).
+const PanicValue = "runtime.curg._panic.arg"
+
+// Value is an expression for the panic's value or the error, in any frame of the
+// goroutine; "" at a response, which has none.
+func (at *ExceptionStop) Value() string {
+	switch {
+	case at.Status != 0:
+		return ""
+	case at.Returned != 0:
+		return fmt.Sprintf("(*(*error)(%#x))", at.Returned)
+	}
+	return PanicValue
+}
+
 // ExceptionFilter says at which exceptions of a kind requests stop.
 type ExceptionFilter struct {
 	// Judge is called at each one with the request's target, as in
@@ -168,11 +185,13 @@ func (r *request) stopsAtException(p *exceptionPoint) bool {
 		r.session.output(fmt.Sprintf("%s does not stop at an exception: %v", r.name, err))
 		return false
 	}
+	r.searchValue(frames, &at)
 	for _, f := range filters {
 		if f == nil {
 			continue
 		}
 		if stop, text := f.Judge(t, at); stop {
+			r.searchOn() // the text leaves before anybody looks
 			r.exception, r.exceptionText = &at, r.session.Guard().Text(text)
 			return true
 		}

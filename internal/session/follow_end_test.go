@@ -26,6 +26,7 @@ func (r *rig) frozenGoroutines(t *testing.T, n int) ([]session.Request, *reply) 
 
 // TestFollowEnds: whatever ends the debugging of 20 frozen goroutines, their request
 // is answered. The log has one line for all of them, and the audit is not asked here.
+// The times are long enough for all 20 to stop before, with the race detector, too.
 func TestFollowEnds(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -43,18 +44,13 @@ func TestFollowEnds(t *testing.T) {
 			}
 			r.disarmed(t)
 		}},
-		{"the agent's time is over", session.Config{For: 5 * time.Second}, func(t *testing.T, r *rig) {
-			r.ended(t, "expired after 5s")
+		{"the agent's time is over", session.Config{For: 15 * time.Second}, func(t *testing.T, r *rig) {
+			r.ended(t, "expired after 15s")
 			r.disarmed(t)
 		}},
-		{"they were held for too long", session.Config{MaxHold: 2 * time.Second}, func(t *testing.T, r *rig) {
-			for n := 0; n < 20; {
-				if ev := r.next(t); ev.Kind == session.EventContinued {
-					if !strings.Contains(ev.Text, "it was held for 2s") {
-						t.Errorf("let go of: %s", ev.Text)
-					}
-					n++
-				}
+		{"they were held for too long", session.Config{MaxHold: 10 * time.Second}, func(t *testing.T, r *rig) {
+			for strings.Count(r.log.String(), "thawed: it was held for 10s") < 20 {
+				r.next(t)
 			}
 		}},
 	} {

@@ -102,5 +102,7 @@ func (r *Reader) look() {
 	r.mem.Use(r.s.guard)
 	// Package variables have other values by now. That they cannot be read means
 	// that the service is gone.
-	_ = r.s.guard.NewSearch(r.target.Selected, r.mem, 0).Run(searchPassing, nil)
+	b := beginBudget(searchPassing)
+	defer b.end()
+	_ = r.s.guard.NewSearch(r.target.Selected, r.mem, 0).Run(b.over)
 }

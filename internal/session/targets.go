@@ -64,5 +64,12 @@ func (r *request) freeTarget() {
 		r.fence.session, r.fence.returned = nil, returnedWords{}
 		r.e.spare = append(r.e.spare, target{r.proc, r.group, r.mem, r.fence})
 		r.proc, r.group, r.mem, r.fence = nil, nil, nil, nil
+		if n := len(r.e.spare) - warmSpares; n > 0 {
+			r.e.spare[n-1].mem.Drop()
+		}
 	}
 }
+
+// warmSpares is how many targets that no request uses keep what they have read of
+// the service, a megabyte or two each: those that are taken first.
+const warmSpares = 8

@@ -36,6 +36,7 @@ func main() {
 	v := newVault()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/transfer", v.transfer)
+	mux.HandleFunc("/refuse", v.refuse)
 	mux.HandleFunc("/orders/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	serve.Main("vault", &http.Server{Handler: middleware.New(g)(mux)})
 }

@@ -3,7 +3,6 @@ package taint
 import (
 	"fmt"
 	"reflect"
-	"time"
 
 	"github.com/go-delve/delve/pkg/dwarf/godwarf"
 	"github.com/go-delve/delve/pkg/proc"
@@ -35,8 +34,10 @@ type Search struct {
 	runs   int // of mem, when it was made
 
 	scope *proc.EvalScope // for what Delve has to be asked
-	until time.Time
-	stop  func() bool // may be nil
+	value string          // an expression: look at nothing else
+	stop  func() bool
+	over  bool // stop has said so
+	check int  // n at which it is asked next
 
 	// What is to be looked at, in the order in which it was found. The standard
 	// library's own structures come behind the program's: there are many, and few
@@ -79,6 +80,14 @@ func (g *Guard) NewSearch(t *proc.Target, mem *Memory, frames int) *Search {
 	}
 }
 
+// NewSearchOf begins a search of nothing but the value of an expression, such as
+// that of a panic, which is in no variable of a frame.
+func (g *Guard) NewSearchOf(scope *proc.EvalScope, mem *Memory, expr string) *Search {
+	c := g.NewSearch(nil, mem, 0)
+	c.scope, c.value = scope, expr
+	return c
+}
+
 // Done says whether there is nothing left to look at, or no more will be.
 func (c *Search) Done() bool { return c.done }
 
@@ -89,13 +98,13 @@ func (c *Search) Stale() bool { return c.runs != c.mem.runs }
 // End makes it Done.
 func (c *Search) End() { c.done = true }
 
-// Run goes on for most at most, and until stop says so, which may be nil; it makes
-// known what it finds. It reads memory as it is.
-func (c *Search) Run(most time.Duration, stop func() bool) (err error) {
+// Run goes on until stop says so, which is asked now and then; it makes known what
+// it finds. It reads memory as it is.
+func (c *Search) Run(stop func() bool) (err error) {
 	if c.done {
 		return nil
 	}
-	c.until, c.stop = time.Now().Add(most), stop
+	c.stop, c.over = stop, false
 	c.mem.plainly(func() { err = c.run() })
 	c.done = c.done || err != nil
 	return err
@@ -109,6 +118,7 @@ func (c *Search) run() (err error) {
 		}
 	}
 	for ; c.next < len(c.frames) && !c.late(); c.next++ {
+		c.check = 0 // a frame takes Delve as long as many values
 		fn := c.frames[c.next].Call.Fn
 		if fn == nil || c.frames[c.next].Err != nil || fn.PackageName() == "runtime" {
 			continue
@@ -119,9 +129,6 @@ func (c *Search) run() (err error) {
 		}
 		c.frame(scope)
 		c.drain(&c.near)
-	}
-	if c.late() {
-		return nil
 	}
 	for c.scope != nil && !c.late() && c.n < maxValues {
 		c.drain(&c.near)
@@ -138,7 +145,14 @@ func (c *Search) run() (err error) {
 // begin finds where to look from. What names of secrets are on in the package
 // comes first, since it is little.
 func (c *Search) begin() (err error) {
-	if c.depth == 0 {
+	switch {
+	case c.value != "":
+		v, err := c.scope.EvalExpression(c.value, asking)
+		if err == nil {
+			c.variable(v, c.g.Type(v.DwarfType), false, 0)
+		}
+		return err
+	case c.depth == 0:
 		if c.scope, err = packageScope(c.t); err == nil {
 			c.globals()
 		}
@@ -154,9 +168,14 @@ func (c *Search) begin() (err error) {
 	return nil
 }
 
-// late says whether the time is over.
+// late says whether to stop. To be asked before each value.
 func (c *Search) late() bool {
-	return c.stop != nil && c.stop() || !time.Now().Before(c.until)
+	const every = 32
+	if !c.over && c.n >= c.check {
+		c.check = c.n + every
+		c.over = c.stop()
+	}
+	return c.over
 }
 
 func (c *Search) globals() {
@@ -247,7 +266,7 @@ func (c *Search) push(it item) {
 // drain looks at all that is queued.
 func (c *Search) drain(q *queue) {
 	for c.n < maxValues {
-		if c.n%32 == 0 && c.late() {
+		if c.late() {
 			return
 		}
 		it, ok := q.pop()

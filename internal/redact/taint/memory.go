@@ -70,7 +70,7 @@ func (m *Memory) Use(g *Guard) {
 	m.guard = g
 	if g != nil && m.maskedBy != g {
 		m.maskedBy = g
-		m.drop()
+		m.Drop()
 	}
 	m.Forget()
 }
@@ -89,7 +89,7 @@ const (
 func (m *Memory) Forget() {
 	m.epoch++
 	if len(m.pages) > keepPages {
-		m.drop()
+		m.Drop()
 	}
 }
 
@@ -99,7 +99,8 @@ func (m *Memory) Resume() {
 	m.Forget()
 }
 
-func (m *Memory) drop() {
+// Drop is Forget that keeps nothing of what was read either.
+func (m *Memory) Drop() {
 	m.pages, m.last = make(map[uint64]*page), nil
 }
 
@@ -135,7 +136,7 @@ func (m *Memory) page(base uint64) *page {
 	if p == nil || p.base != base {
 		if p = m.pages[base]; p == nil {
 			if len(m.pages) >= maxPages {
-				m.drop()
+				m.Drop()
 			}
 			p = &page{base: base}
 			m.pages[base] = p

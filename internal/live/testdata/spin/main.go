@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/remotedbg/remotedbg/gate"
@@ -39,6 +40,7 @@ func serve() error {
 	}
 	http.HandleFunc("/spin", gated(spin))
 	http.HandleFunc("/nil", gated(nilPointer))
+	http.HandleFunc("/collect", func(http.ResponseWriter, *http.Request) { runtime.GC() })
 	http.HandleFunc("/stop", func(http.ResponseWriter, *http.Request) { stopped.Store(true) })
 	fmt.Printf("spin listening on %s\n", ln.Addr())
 	return http.Serve(ln, nil)

@@ -234,7 +234,7 @@ func stepOf(way string, i int) string {
 
 // stepLook is how long a step is waited for that seems to have no end: its request has
 // been answered.
-const stepLook = 2 * time.Second
+const stepLook = time.Second
 
 // step makes one step of a thread; over: its request has ended.
 func (w *walker) step(thread int, kind string) (stop dap.StoppedEventBody, over bool, err error) {

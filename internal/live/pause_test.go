@@ -3,8 +3,8 @@
 package live_test
 
 import (
-	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,28 +44,26 @@ func TestSignalsOfRuntime(t *testing.T) {
 	s := newService(t, spinDir)
 	r := s.trap(t, "/spin", live.Plan{})
 	r.awaitState(t, board.StateRunning)
-	collected := make(chan error, 1)
-	go func() {
-		for range 100 {
-			if status, err := get(others, s.url+"/collect"); err != nil || status != 200 {
-				collected <- fmt.Errorf("status %d, %w", status, err)
-				return
-			}
+	for range 20 {
+		collected := ask(others, s.url+"/collect")
+		var askers sync.WaitGroup
+		until := time.Now().Add(50 * time.Millisecond)
+		for range 4 {
+			askers.Go(func() {
+				for time.Now().Before(until) {
+					r.SetStops(nil)
+				}
+			})
 		}
-		collected <- nil
-	}()
-	timeout := time.After(patience)
-	for over := false; !over; {
+		askers.Wait()
 		select {
-		case err := <-collected:
-			if over = true; err != nil {
-				t.Error(err)
-			}
-		case <-timeout:
-			r.Release() // no more of ours: the runtime's own would come now
+		case <-collected.done:
+		case <-time.After(patience):
+			r.Release() // for the sake of the end
 			t.Fatal("the garbage collector waits for the thread")
-		default:
-			r.SetStops(nil)
+		}
+		if collected.err != nil || collected.status != 200 {
+			t.Fatalf("status %d, %v", collected.status, collected.err)
 		}
 	}
 	s.stopSpinning(t)

@@ -11,26 +11,11 @@ func (e *Engine) HoldAhead() (release func()) {
 	return e.ahead.Unlock
 }
 
-// WantBrain wants the brain lock again and again until stop is called.
+// WantBrain makes it look as if somebody waited for Delve all the time, until stop
+// is called.
 func (e *Engine) WantBrain() (stop func()) {
-	end, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for had := 0; ; {
-			select {
-			case <-end:
-				return
-			default:
-			}
-			e.brain.Lock()
-			had++ // to want it is all
-			e.brain.Unlock()
-		}
-	}()
-	return func() {
-		close(end)
-		<-ended
-	}
+	e.brain.waiting.Add(1)
+	return func() { e.brain.waiting.Add(-1) }
 }
 
 // Searched says whether a search for secrets has begun at the stop of a request,

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-var addr = flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
+// Addr is the flag -addr.
+var Addr = flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
 
 // Main serves srv on the address that the flag -addr names until SIGTERM or SIGINT,
 // and ends the process with 1 on an error. What listens is said on stdout, as "NAME
@@ -26,14 +27,14 @@ func Main(name string, srv *http.Server) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := Run(ctx, name, *addr, srv); err != nil {
+	if err := Run(ctx, name, *Addr, srv); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		os.Exit(1)
 	}
 }
 
-// Run serves srv on addr until ctx is done, and says what listens. It lets the requests in flight finish for at most
-// five seconds.
+// Run serves srv on addr until ctx is done, and says what listens. It lets the requests
+// in flight finish for at most five seconds.
 func Run(ctx context.Context, name, addr string, srv *http.Server) error {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {

@@ -23,7 +23,6 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on; port 0 picks a free one")
 	gcEvery := flag.Duration("gc", 0, "run the garbage collector at this `interval`; 0 leaves it to the runtime")
 	proxies := flag.String("trusted-proxies", "", "`prefixes` of the proxies whose -client-ip-header is believed, with commas between them")
 	header := flag.String("client-ip-header", "", "`name` of the header in which they send the client's address: X-Forwarded-For, Forwarded, or one with a single address; without it the client is the peer")
@@ -37,7 +36,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := run(ctx, g, *addr, *gcEvery); err != nil {
+	if err := run(ctx, g, *serve.Addr, *gcEvery); err != nil {
 		fmt.Fprintln(os.Stderr, "shop:", err)
 		os.Exit(1)
 	}

@@ -77,10 +77,8 @@ func TestFirstLookSearches(t *testing.T) {
 	if !strings.Contains(redact.Collapse(shown), redact.Mark) {
 		t.Errorf("no secret in %q", shown)
 	}
-	for _, place := range []string{"global", "field"} {
-		if strings.Contains(shown, planted(place)) {
-			t.Errorf("the first look shows the secret of %s", place)
-		}
+	if strings.Contains(shown, planted("global")) {
+		t.Error("the first look shows the secret of a package variable")
 	}
 	r.goOn(t, r.s.Continue(req.ID))
 	r.exited(t, req.ID)

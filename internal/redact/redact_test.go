@@ -275,7 +275,7 @@ func TestLinearTime(t *testing.T) {
 		s.Find([]byte(text), false)
 		redact.Collapse(text)
 		// 1 MiB takes some 20 ms; a square of it would take hours.
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > time.Minute {
 			t.Errorf("%d bytes of %q take %v", len(text), unit, took)
 		}
 	}

@@ -61,7 +61,7 @@ func (f *family) leaves(r *request, stopped time.Duration) (line string) {
 	case f.open > 0 && n == 0:
 		return fmt.Sprintf("request %d released after %v (its thread was stopped for %v of it), %s followed on: %s", f.root, took, was, goroutinesAre(f.open), f.name)
 	case f.open > 0:
-		return fmt.Sprintf("request %d and %s released after %v (their threads were stopped for %v of it), %d more are followed on: %s", f.root, goroutines(n), took, was, f.open, f.name)
+		return fmt.Sprintf("request %d and %s released after %v (their threads were stopped for %v of it), %s followed on: %s", f.root, goroutines(n), took, was, goroutinesAre(f.open), f.name)
 	case n > 0:
 		return fmt.Sprintf("request %d and its %s released after %v (their threads were stopped for %v of it): %s", f.root, goroutines(n), took, was, f.name)
 	}

@@ -264,6 +264,13 @@ func TestUntouchedIsTold(t *testing.T) {
 			if n := len(slices.DeleteFunc(slices.Clone(told), func(s string) bool { return !strings.Contains(s, c.says) })); n != 1 {
 				t.Errorf("told %d times, want once, of %q: %q", n, c.says, told)
 			}
+			for !strings.Contains(r.log.String(), c.says) { // it is logged behind the event
+				select {
+				case <-told1:
+					t.Fatalf("not logged; log:\n%s", r.log)
+				case <-time.After(time.Millisecond):
+				}
+			}
 			if n := strings.Count(r.log.String(), c.says); n != 1 {
 				t.Errorf("%d lines of the log have %q:\n%s", n, c.says, r.log)
 			}

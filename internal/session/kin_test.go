@@ -21,7 +21,7 @@ func TestFamilySumsUp(t *testing.T) {
 		{"alone", []RequestID{4}, []string{"request 4 released after"}},
 		{"one goroutine", []RequestID{5, 4}, []string{"request 4 and its 1 goroutine released after"}},
 		{"two", []RequestID{6, 5, 4}, []string{"request 4 and its 2 goroutines released after"}},
-		{"some outlive it", []RequestID{5, 4, 6, 7}, []string{"request 4 and 1 goroutine released after", "2 more are followed on", "request 4: 2 goroutines that had outlived it released after"}},
+		{"some outlive it", []RequestID{5, 4, 6, 7}, []string{"request 4 and 1 goroutine released after", "2 goroutines are followed on", "request 4: 2 goroutines that had outlived it released after"}},
 		{"all outlive it", []RequestID{4, 5}, []string{"request 4 released after", "1 goroutine is followed on", "request 4: 1 goroutine that had outlived it released after"}},
 		{"a late one", []RequestID{4, -1, 5}, []string{"request 4 released after", "request 4: 1 goroutine that had outlived it released after"}},
 	} {

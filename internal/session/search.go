@@ -16,13 +16,17 @@ import (
 
 // How long secrets are looked for, and in how many frames. Nothing of the service
 // waits for it but the request that is frozen. It is time of a processor: what is
-// found must not depend on how much of one a busy machine leaves.
-const (
-	searchFrames  = 64
+// found must not depend on how much of one a busy machine leaves. Variables, since
+// tests with the race detector need more of it.
+var (
 	searchAtStop  = 12 * time.Millisecond // at a stop, before the first value of it is shown
 	searchLater   = 2 * time.Millisecond  // at each further look, until all was looked at
-	passingFrames = 8                     // of a request that may not stop at all:
 	searchPassing = 3 * time.Millisecond  // before a condition is judged first, and at log points
+)
+
+const (
+	searchFrames  = 64
+	passingFrames = 8 // of a request that may not stop at all
 	// searchPatience is how much longer than that it may take by the clock.
 	searchPatience = 10
 	// searchFresh is how old a search may be when the client looks: others may

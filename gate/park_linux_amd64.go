@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// heldSlice bounds one futex wait of a frozen request, in ns. The agent ends it
-// by clearing the word and sending the thread a SIGURG.
+// heldSlice is the least that one futex wait of a frozen request is bounded by, in
+// ns. The agent ends it by clearing the word and sending the thread a SIGURG.
 const heldSlice = 100_000_000
 
 // park is where a frozen request waits. Nothing in the service calls it: at a
@@ -33,7 +33,7 @@ func park() {
 		if s == nil {
 			return
 		}
-		futexWait(&s.held, 1, heldSlice)
+		futexWait(&s.held, 1, untilSilent(monotonic()-atomic.LoadInt64(&theBoard.beat)))
 		if monotonic()-atomic.LoadInt64(&theBoard.beat) > silence && !traced() {
 			atomic.StoreUint32(&s.held, 0)
 			return
@@ -44,6 +44,16 @@ func park() {
 // silence is how long an agent gives no sign of life, in ns, before a frozen
 // request looks whether it has died.
 const silence = 1_000_000_000
+
+// untilSilent is how long to wait, in ns, until an agent whose last sign of life is
+// age old has been silent for too long. Each wait that ends without need costs the
+// others: the thread takes a P to find out, and the system call that it begins next
+// keeps that until sysmon takes it away, in its second look, which are 10 ms apart
+// when nothing else happens (runtime/proc.go, sysmon and retake). Ten a second were
+// some percents of the throughput of a service with two processors.
+func untilSilent(age int64) int64 {
+	return min(max(silence-age, heldSlice), silence)
+}
 
 var (
 	statusPath = [...]byte{'/', 'p', 'r', 'o', 'c', '/', 't', 'h', 'r', 'e', 'a', 'd', '-', 's', 'e', 'l', 'f', '/', 's', 't', 'a', 't', 'u', 's', 0}

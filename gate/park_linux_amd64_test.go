@@ -145,3 +145,22 @@ func TestBoardIsAligned(t *testing.T) {
 		t.Errorf("the board says %d bytes at %p, want %d", theBoard.size, &theBoard, unsafe.Sizeof(b))
 	}
 }
+
+// TestUntilSilent: a wait ends when the agent would have been silent for too long,
+// whatever its last sign of life was, and not much more often.
+func TestUntilSilent(t *testing.T) {
+	const ms = 1_000_000
+	for _, c := range []struct{ age, want int64 }{
+		{0, silence},
+		{99 * ms, silence - 99*ms},
+		{silence - heldSlice, heldSlice},
+		{silence - 1, heldSlice},
+		{silence + 1, heldSlice},     // it is dead, and still the tracer
+		{1 << 62, heldSlice},         // there never was one
+		{-3600 * 1000 * ms, silence}, // the board is garbage
+	} {
+		if got := untilSilent(c.age); got != c.want {
+			t.Errorf("untilSilent(%d) = %d, want %d", c.age, got, c.want)
+		}
+	}
+}

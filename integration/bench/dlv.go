@@ -37,6 +37,7 @@ func (b *bench) measureDlv(condition string, lines ...harness.Mark) (*dlvResult,
 		return nil, err
 	}
 	defer s.Kill()
+	defer b.rest()
 	if _, err := b.load(s, b.window, 0, nil); err != nil { // warm up
 		return nil, err
 	}
@@ -44,6 +45,7 @@ func (b *bench) measureDlv(condition string, lines ...harness.Mark) (*dlvResult,
 	if r.none, err = b.load(s, 2*b.window, 0, nil); err != nil {
 		return nil, err
 	}
+	b.rest()
 	if err = b.underDlv(dlv, s, r, condition, lines); err != nil {
 		return nil, fmt.Errorf("dlv: %w", err)
 	}
@@ -74,6 +76,7 @@ func (b *bench) underDlv(dlv string, s *harness.Service, r *dlvResult, condition
 	if r.armed, err = b.load(s, 2*b.window, p.PID, nil); err != nil {
 		return err
 	}
+	b.rest()
 	select {
 	case <-running.Done:
 		return fmt.Errorf("it stopped at a breakpoint whose condition is never true: %v", running.Error)

@@ -72,6 +72,7 @@ type bench struct {
 	shop    string // binary
 	marks   map[string]harness.Mark
 	line    harness.Mark
+	filler  *harness.Load // between windows; nil: there is none
 }
 
 func run(o options) error {

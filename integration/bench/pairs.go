@@ -12,7 +12,7 @@ import (
 )
 
 // leadIn is how long the others send requests before a window begins: what it
-// takes to connect, and to wake a service that was idle, is in no window.
+// takes to connect is in no window.
 const leadIn = 100 * time.Millisecond
 
 // window is what was measured in one.
@@ -73,10 +73,11 @@ func (b *bench) interleave(kinds []*kind, between func(round int) error) error {
 		return err
 	}
 	defer s.Kill()
-	if _, err := b.load(s, 2*b.window, 0, nil); err != nil { // warm up
-		return err
-	}
+	defer b.rest()
 	for round := range b.rounds {
+		if _, err := b.load(s, 2*b.window, 0, nil); err != nil { // warm up
+			return err
+		}
 		before, err := b.load(s, b.window, 0, nil)
 		if err != nil {
 			return err
@@ -97,6 +98,7 @@ func (b *bench) interleave(kinds []*kind, between func(round int) error) error {
 			k.in = append(k.in, p)
 			before = p.after
 		}
+		b.rest()
 		if err := between(round); err != nil {
 			return err
 		}
@@ -104,9 +106,12 @@ func (b *bench) interleave(kinds []*kind, between func(round int) error) error {
 	return s.Shutdown()
 }
 
-// load measures one window.
+// load measures one window. Until the next one, or rest, the others go on as in it,
+// so that debuggers attach to a busy service: one that was idle for a second serves
+// a tenth less in the next, whatever is done to it.
 func (b *bench) load(s *harness.Service, length time.Duration, debugger int, begin func() error) (w window, err error) {
 	l := harness.StartLoad(s.URL, path, connections)
+	b.rest()
 	<-time.After(leadIn)
 	from, err := readBusy(s.PID, debugger)
 	served := l.Served()
@@ -119,12 +124,21 @@ func (b *bench) load(s *harness.Service, length time.Duration, debugger int, beg
 		w.perSecond = float64(l.Served()-served) / now.at.Sub(from.at).Seconds()
 		w.cpu, err = now.since(from), readErr
 	}
+	b.filler = harness.StartLoad(s.URL, path, connections)
 	r := l.Stop()
 	w.p50, w.p99 = r.Quantile(0.5), r.Quantile(0.99)
 	if r.Failed > 0 {
 		err = errors.Join(err, fmt.Errorf("%d of the others' requests failed: %w", r.Failed, r.FirstBad))
 	}
 	return w, err
+}
+
+// rest ends the load between windows, if there is one.
+func (b *bench) rest() {
+	if b.filler != nil {
+		b.filler.Stop()
+		b.filler = nil
+	}
 }
 
 // median of a sorted list that is not empty.

@@ -82,7 +82,7 @@ func TestParkReturnsWithoutASignal(t *testing.T) {
 	time.AfterFunc(50*time.Millisecond, thaw)
 	select {
 	case <-done:
-	case <-time.After(10 * heldSlice):
+	case <-time.After(2 * silence):
 		t.Error("park does not look at the word again")
 	}
 }

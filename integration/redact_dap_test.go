@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-dap"
 
 	"github.com/remotedbg/remotedbg/dap/daptest"
+	"github.com/remotedbg/remotedbg/integration/harness"
 )
 
 // greedy is a DAP client that asks for everything.
@@ -192,14 +193,21 @@ func (g *greedy) shown(want ...string) {
 	}
 }
 
+// newGreedy is a client whose bytes are looked through; it has said nothing yet.
+func newGreedy(t *testing.T, v *vaultRig, a *harness.Agent) *greedy {
+	t.Helper()
+	g := &greedy{vaultRig: v, tap: tapped(t, a), expanded: make(map[string]bool)}
+	g.Client = daptest.New(g.tap)
+	g.Timeout = 30 * time.Second
+	return g
+}
+
 // TestSecretsDAP: a client that may change values, and so do everything, sees no
 // secret in any byte.
 func TestSecretsDAP(t *testing.T) {
 	v := newVaultRig(t)
 	a := v.attach("--role", "mutate", "--audit", v.audit)
-	g := &greedy{vaultRig: v, tap: tapped(t, a), expanded: make(map[string]bool)}
-	g.Client = daptest.New(g.tap)
-	g.Timeout = 30 * time.Second
+	g := newGreedy(t, v, a)
 	m := v.marks["vault"]
 	must(t, g.SessionWith(nil, m.File, m.Line))
 	done := v.transfer()

@@ -19,9 +19,7 @@ import (
 func TestSecretsAtOnce(t *testing.T) {
 	v := newVaultRig(t)
 	a := v.attach("--role", "mutate", "--audit", v.audit)
-	g := &greedy{vaultRig: v, tap: tapped(t, a), expanded: make(map[string]bool)}
-	g.Client = daptest.New(g.tap)
-	g.Timeout = 30 * time.Second
+	g := newGreedy(t, v, a)
 	m := v.marks["vault"]
 	must(t, g.SessionWith(nil, m.File, m.Line))
 	const rounds = 12

@@ -3,7 +3,6 @@
 package integration_test
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,11 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-dap"
 
-	"github.com/remotedbg/remotedbg/dap/daptest"
 	"github.com/remotedbg/remotedbg/integration/harness"
 )
 
@@ -95,18 +92,8 @@ func (lw libraryWalk) skipped(lines []int) string {
 // of step in the program and one in what it calls.
 func (w *walker) throughLibrary(t *testing.T, m harness.Mark, outside, inside string) (lw libraryWalk) {
 	t.Helper()
-	if bps, err := w.ide.SetBreakpoints(m.File, m.Line); err != nil || !bps[0].Verified {
-		t.Fatalf("breakpoint at %s: %+v, %v", m.Name, bps, err)
-	}
-	reply := make(chan harness.Reply, 1)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	stop, reply, cancel := w.stopAt(t, m)
 	defer cancel()
-	go func() { reply <- w.client.Send(ctx, http.MethodGet, "/"+m.Name, nil) }()
-	stop, err := w.ide.WaitStopped(daptest.AnyThread)
-	must(t, err)
-	if _, err := w.ide.SetBreakpoints(m.File); err != nil {
-		t.Fatal(err)
-	}
 	program := ""
 	for range librarySteps {
 		frames, _, err := w.ide.StackTrace(stop.ThreadId, 0, 60)

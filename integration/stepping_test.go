@@ -169,23 +169,32 @@ func dlvWalker(t *testing.T, binary string) *walker {
 	return w
 }
 
-// walk has a request stop at a mark and steps until the marked function has
-// returned. It tells where each step ended.
-func (w *walker) walk(t *testing.T, m harness.Mark, way string) (stops []string) {
+// stopAt has a request stop at a mark, where there is no breakpoint any more behind
+// it. cancel gives the request up.
+func (w *walker) stopAt(t *testing.T, m harness.Mark) (stop dap.StoppedEventBody, reply chan harness.Reply, cancel context.CancelFunc) {
 	t.Helper()
 	if bps, err := w.ide.SetBreakpoints(m.File, m.Line); err != nil || !bps[0].Verified {
 		t.Fatalf("breakpoint at %s: %+v, %v", m.Name, bps, err)
 	}
-	reply := make(chan harness.Reply, 1)
-	w.reply = reply
+	reply = make(chan harness.Reply, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	t.Cleanup(cancel) // should it not come to the caller
 	go func() { reply <- w.client.Send(ctx, http.MethodGet, "/"+m.Name, nil) }()
 	stop, err := w.ide.WaitStopped(daptest.AnyThread)
 	must(t, err)
 	if _, err := w.ide.SetBreakpoints(m.File); err != nil {
 		t.Fatal(err)
 	}
+	return stop, reply, cancel
+}
+
+// walk has a request stop at a mark and steps until the marked function has
+// returned. It tells where each step ended.
+func (w *walker) walk(t *testing.T, m harness.Mark, way string) (stops []string) {
+	t.Helper()
+	stop, reply, cancel := w.stopAt(t, m)
+	defer cancel()
+	w.reply = reply
 	handler, over := "", false
 	for i := 0; i < maxSteps && !over; i++ {
 		frames, _, err := w.ide.StackTrace(stop.ThreadId, 0, 30)
@@ -215,7 +224,7 @@ func (w *walker) walk(t *testing.T, m harness.Mark, way string) (stops []string)
 		}
 	}
 	if !over && len(reply) == 0 {
-		_, err = w.ide.Do("continue", map[string]any{"threadId": stop.ThreadId})
+		_, err := w.ide.Do("continue", map[string]any{"threadId": stop.ThreadId})
 		must(t, err)
 	}
 	if r := <-reply; r.Err != nil || r.Status != http.StatusOK {

@@ -52,9 +52,11 @@ func relay(ctx context.Context, ide, agent net.Conn, kind opening.Kind, free fun
 		agent.Close()
 		why := lastWord(ctx, ide, passed, end, nil)
 		free()
+		if ide.SetReadDeadline(time.Now()) != nil {
+			ide.Close() // standard input: nothing lingers there
+		}
+		<-up // one reader at a time
 		linger(ide)
-		ide.Close() // ends up
-		<-up
 		return why
 	}
 }

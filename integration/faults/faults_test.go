@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestFaults runs every row with few trials, one row after the other. The full
@@ -129,5 +130,42 @@ func TestPick(t *testing.T) {
 	}
 	if _, err := pick("kil"); err == nil || !strings.Contains(err.Error(), "kill-both") {
 		t.Errorf("an unknown row: %v", err)
+	}
+}
+
+// TestHeldUp: what fails while the machine stands still is tried again, and not for
+// ever.
+func TestHeldUp(t *testing.T) {
+	var out strings.Builder
+	l, err := newLab(0, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	l.short, l.uprobes, l.kept = true, true, t.TempDir()
+	for _, c := range []struct {
+		late             time.Duration
+		bad              int // so many tries fail
+		failures, heldUp int
+	}{
+		{heldUpLimit + 1, 1, 0, 1},
+		{heldUpLimit + 1, heldUpTrials, 1, heldUpTrials - 1},
+		{heldUpLimit + 1, 0, 0, 0},
+		{0, 1, 1, 0},
+	} {
+		tries := 0
+		r := row{name: "slow", what: "a trial on a slow machine", trial: func(t *trial) error {
+			t.machine.stop()
+			t.machine.worst.Store(int64(c.late))
+			if tries++; tries <= c.bad {
+				return errors.New("made to fail")
+			}
+			return nil
+		}}
+		res := l.run(r, 1, 1)
+		if res.failures != c.failures || res.heldUp != c.heldUp || res.trials != 1 {
+			t.Errorf("late by %v, %d tries fail: %d of %d trials failed, %d run again, want %d and %d\n%s",
+				c.late, c.bad, res.failures, res.trials, res.heldUp, c.failures, c.heldUp, out.String())
+		}
 	}
 }

@@ -79,12 +79,14 @@ func (l *lab) close() { l.builder.Remove() }
 
 // result is what a row came to.
 type result struct {
-	row                           row
-	trials, failures, notProvoked int
-	took                          time.Duration
-	figures                       []string // what the trials measured, at worst
-	first                         error
-	notRun                        error // why the row did not run at all
+	row              row
+	trials, failures int
+	notProvoked      int // trials without their fault
+	heldUp           int // trials that were run again
+	took             time.Duration
+	figures          []string // what the trials measured, at worst
+	first            error
+	notRun           error // why the row did not run at all
 }
 
 // line is the result for a person.
@@ -96,6 +98,9 @@ func (r result) line() string {
 		r.row.name, r.trials, r.failures, 100*upperBound(r.failures, r.trials), r.took.Round(time.Second))
 	if r.notProvoked > 0 {
 		text += fmt.Sprintf("; %d more in which the fault did not happen", r.notProvoked)
+	}
+	if r.heldUp > 0 {
+		text += fmt.Sprintf("; %d more that failed while the machine held up other processes for more than %v", r.heldUp, heldUpLimit)
 	}
 	for _, f := range r.figures {
 		text += "; " + f
@@ -132,6 +137,14 @@ func (l *lab) run(r row, first, trials int) result {
 	for i := first; i < first+trials; i++ {
 		seed := l.seedOf(r.name, i)
 		err := g.try(i, seed)
+		for range heldUpTrials - 1 {
+			if !errors.Is(err, errHeldUp) {
+				break
+			}
+			res.heldUp++
+			fmt.Fprintf(l.out, "%s: trial %d is run again: %v\n", r.name, i, err)
+			err = g.try(i, seed)
+		}
 		switch {
 		case errors.Is(err, errNotProvoked):
 			res.notProvoked++

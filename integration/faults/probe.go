@@ -20,8 +20,7 @@ type prober struct {
 	mu    sync.Mutex
 	worst time.Duration
 	asked int
-	self  time.Duration // the longest by which it asked late itself: what the machine alone holds up
-	late  int           // answers that took longer than lateAfter
+	late  int // answers that took longer than lateAfter
 	err   error
 }
 
@@ -36,12 +35,11 @@ func (t *trial) probe(path string, every time.Duration) *prober {
 	p.asking.Go(func() {
 		tick := time.NewTicker(every)
 		defer tick.Stop()
-		for last := time.Now(); ; last = time.Now() {
+		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				p.self = max(p.self, time.Since(last)-every)
 				p.asking.Go(func() {
 					began := time.Now()
 					r := client.Get(context.Background(), path)

@@ -95,7 +95,8 @@ func (g *rig) try(number int, seed uint64) (err error) {
 	if err := g.start(); err != nil {
 		return err
 	}
-	t := &trial{rig: g, number: number, began: time.Now(), rng: rand.New(rand.NewPCG(seed, 0)), stopping: make(chan struct{})}
+	t := &trial{rig: g, number: number, began: time.Now(), rng: rand.New(rand.NewPCG(seed, 0)), stopping: make(chan struct{}), machine: startPulse()}
+	defer t.machine.stop()
 	var load *harness.Load
 	if !g.row.quiet {
 		load = harness.StartLoad(g.service.URL, "/orders/3", loadWorkers)
@@ -117,7 +118,8 @@ func (g *rig) try(number int, seed uint64) (err error) {
 		err = fmt.Errorf("%w\n%s\nall that is known: %s", err, t.dump(), t.keep(err, seed))
 	}
 	if g.verbose {
-		fmt.Fprintf(g.out, "%s: trial %d: %s: %v, failed: %t\n", g.row.name, number, t.label, time.Since(t.began).Round(time.Millisecond), err != nil)
+		fmt.Fprintf(g.out, "%s: trial %d: %s: %v, machine late by %v, failed: %t\n", g.row.name, number, t.label,
+			time.Since(t.began).Round(time.Millisecond), t.machine.late().Round(time.Millisecond), err != nil)
 	}
 	if g.row.ends || err != nil {
 		g.stop()
@@ -126,7 +128,10 @@ func (g *rig) try(number int, seed uint64) (err error) {
 		err = fault
 	}
 	t.working.Wait()
-	return err
+	if errors.Is(err, errNotProvoked) {
+		return err
+	}
+	return t.machine.excuse(err)
 }
 
 // judge holds the service against what it must be, behind a trial.

@@ -26,6 +26,8 @@ type trial struct {
 	began  time.Time // before anything of it
 	fault  time.Time // when the fault happened
 
+	machine *pulse
+
 	agents   []*harness.Agent
 	ides     []*daptest.Client
 	working  sync.WaitGroup // goroutines that drive an IDE or send requests

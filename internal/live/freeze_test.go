@@ -258,10 +258,19 @@ func TestSeizeFails(t *testing.T) {
 			}
 		})
 	}
+	t.Run("the request has gone on", func(t *testing.T) {
+		late := &trapped{Thread: live.Seize(s.proc, r.TID(), lapsedSlot{}, live.Plan{}), s: s}
+		late.gone(t) // without an error: it has not tried
+	})
 	r.Release()
 	r.gone(t)
 	r.reply.ok(t)
 }
+
+// lapsedSlot is that of a request that the agent was too late for.
+type lapsedSlot struct{ unusedSlot }
+
+func (lapsedSlot) Running() bool { return false }
 
 // unusedSlot is that of a request that is not traced: it may be told that its
 // thread is free, and calling anything else fails the test with a panic.

@@ -12,8 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errRelease ends the tracing loop on request.
-var errRelease = errors.New("released")
+var (
+	// errRelease ends the tracing loop on request.
+	errRelease = errors.New("released")
+	// errLate: the request has gone on before its thread was seized.
+	errLate = errors.New("the request has gone on")
+)
 
 // ErrUnlocked means that the request's goroutine has left its thread: the
 // handler undid a lock that is not its own.
@@ -40,6 +44,8 @@ func (t *Thread) trace() {
 	switch {
 	case errors.Is(err, errRelease):
 		err = t.detach()
+	case errors.Is(err, errLate):
+		err = nil // as for one that goes on a moment later
 	case errors.Is(err, ErrGone):
 	default:
 		err = errors.Join(err, t.bail())
@@ -55,6 +61,9 @@ func (t *Thread) seize() error {
 	// answer must be short. Should we be stopped there the service gives up
 	// waiting, and the thread goes on with our breakpoints to other requests.
 	t.probes.run(wanted{t.plan.Probes, t.plan.Returns})
+	if !t.slot.Running() {
+		return errLate // the thread may run another one by now
+	}
 	if err := ptrace(unix.PTRACE_SEIZE, t.tid, 0); err != nil {
 		return fmt.Errorf("PTRACE_SEIZE thread %d: %w", t.tid, err)
 	}

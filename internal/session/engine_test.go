@@ -5,10 +5,12 @@ package session_test
 import (
 	"errors"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/go-delve/delve/pkg/proc"
 	"github.com/remotedbg/remotedbg/internal/access"
@@ -33,6 +35,7 @@ func TestSessions(t *testing.T) {
 		{"two requests", twoRequests},
 		{"breakpoints", breakpoints},
 		{"one IDE at a time", oneAfterTheOther},
+		{"many IDEs, one after the other", forgotten},
 		{"close right after continue", closeRightAfterContinue},
 		{"other agents and other processes", openRefuses},
 	} {
@@ -323,6 +326,29 @@ func oneAfterTheOther(t *testing.T, r *rig) {
 	}
 	r.exited(t, req2.ID)
 	re.ok(t)
+}
+
+// forgotten: an agent that many IDEs visit keeps nothing of those that have left.
+func forgotten(t *testing.T, r *rig) {
+	left := make([]weak.Pointer[session.Session], 3)
+	for i := range left {
+		r.newIDE(t, "order-loaded")
+		req, re := r.request(t, "/orders/7")
+		r.stopped(t, req.ID, session.StopBreakpoint)
+		left[i] = weak.Make(r.s)
+		if err := r.s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		re.ok(t)
+	}
+	r.newIDE(t, "order-loaded")
+	left = left[:2] // the last one may still be held by what the next stop replaces
+	kept := func(p weak.Pointer[session.Session]) bool { return p.Value() != nil }
+	for deadline := time.Now().Add(patience); slices.ContainsFunc(left, kept); runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatal("sessions of IDEs that have left are kept")
+		}
+	}
 }
 
 // nobodyWants: without an IDE, or before it is ready, requests run on.

@@ -5,6 +5,7 @@ package session
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -80,6 +81,12 @@ func (k kin) forgetOldest() {
 	for _, u := range uses[:len(uses)/2] {
 		delete(k, u)
 	}
+}
+
+// forget lets go of a session that has ended: nobody follows what its requests have
+// started. Called under Engine.mu.
+func (k kin) forget(s *Session) {
+	maps.DeleteFunc(k, func(_ slotUse, r *relative) bool { return r.family.session == s })
 }
 
 // whose finds the family that takes what is offered, a new one for a request, and

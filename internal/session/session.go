@@ -227,6 +227,7 @@ func (s *Session) Close() error {
 	s.recordClosed()
 	e.mu.Lock()
 	e.sessions = slices.DeleteFunc(e.sessions, func(other *Session) bool { return other == s })
+	e.kin.forget(s)
 	e.mu.Unlock()
 	s.queue.abandon()
 	return nil

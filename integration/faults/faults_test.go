@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,16 +14,23 @@ import (
 	"time"
 )
 
+// shortLab is a lab of the short form, for one test.
+func shortLab(t *testing.T, out io.Writer) *lab {
+	t.Helper()
+	l, err := newLab(0, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.close)
+	l.short, l.uprobes = true, true
+	return l
+}
+
 // TestFaults runs every row with few trials, one row after the other. The full
 // form is make faults.
 func TestFaults(t *testing.T) {
 	var out strings.Builder
-	l, err := newLab(0, &out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.close()
-	l.short, l.uprobes = true, true
+	l := shortLab(t, &out)
 	t.Logf("seed %d", l.seed)
 	for _, r := range rows() {
 		t.Run(r.name, func(t *testing.T) {
@@ -43,12 +51,8 @@ func TestFaults(t *testing.T) {
 // next person would want to know.
 func TestEvidence(t *testing.T) {
 	var out strings.Builder
-	l, err := newLab(0, &out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.close()
-	l.short, l.uprobes, l.kept = true, true, t.TempDir()
+	l := shortLab(t, &out)
+	l.kept = t.TempDir()
 	fails := row{name: "fails", what: "a trial that fails", trial: func(t *trial) error {
 		if _, err := t.enter(frozen); err != nil {
 			return err
@@ -137,12 +141,8 @@ func TestPick(t *testing.T) {
 // ever.
 func TestHeldUp(t *testing.T) {
 	var out strings.Builder
-	l, err := newLab(0, &out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.close()
-	l.short, l.uprobes, l.kept = true, true, t.TempDir()
+	l := shortLab(t, &out)
+	l.kept = t.TempDir()
 	for _, c := range []struct {
 		late             time.Duration
 		bad              int // so many tries fail

@@ -20,7 +20,7 @@ import (
 // and all others are answered.
 func TestCancel(t *testing.T) {
 	fake := newFake()
-	fake.slow = make(chan struct{})
+	fake.slow, fake.waiting = make(chan struct{}), make(chan struct{}, 1)
 	srv, err := dap.NewServer(dap.Config{NewSession: func(access.Identity) (dap.Session, error) { return fake, nil }})
 	must(t, err)
 	// A pipe without a buffer: once a write is done, the server has taken up
@@ -42,7 +42,8 @@ func TestCancel(t *testing.T) {
 		must(t, err)
 		return wait
 	}
-	running := start("modules", nil)                                      // 4
+	running := start("modules", nil) // 4
+	<-fake.waiting
 	before := start("threads", nil)                                       // 5
 	withdrawn := start("threads", nil)                                    // 6
 	cancelSixth := start("cancel", godap.CancelArguments{RequestId: 6})   // 7

@@ -30,6 +30,7 @@ type fakeSession struct {
 	sources []string
 	target  *proc.Target  // what Inspect gives out
 	slow    chan struct{} // if not nil, Symbols waits until it is closed
+	waiting chan struct{} // with room for 1: gets one when Symbols waits
 	status  session.Status
 	audit   *audit.Log
 	guard   *taint.Guard
@@ -222,6 +223,10 @@ func (f *fakeSession) Symbols(use func(bi *proc.BinaryInfo) error) error {
 		return err
 	}
 	if f.slow != nil {
+		select {
+		case f.waiting <- struct{}{}:
+		default:
+		}
 		<-f.slow
 	}
 	if f.target == nil {

@@ -70,6 +70,7 @@ func hangAgent(t *trial) error {
 		return err
 	}
 	p := t.probe("/healthz", 10*time.Millisecond)
+	machine := startPulse() // of the fault alone, not of the whole trial
 	t.strike()
 	// JMP to itself. As in row panic, the kernel lets root write to text pages.
 	err = overwrite(a.PID, at, []byte{0xeb, 0xfe})
@@ -82,12 +83,13 @@ func hangAgent(t *trial) error {
 	case err == nil:
 		err = t.killedAsSilent(a, h.who)
 	}
+	machine.stop()
 	worst, failed := p.stop()
 	t.measured(h.who+": longest answer to another", worst)
-	t.measured("the machine held up other processes for", t.machine.late())
+	t.measured("the machine held up other processes for", machine.late())
 	// It takes several processes, one after the other, to end this stall: less
 	// what a machine busy with other things held up one of them.
-	if worst-t.machine.late() > stallLimit {
+	if worst-machine.late() > stallLimit {
 		failed = errors.Join(failed, fmt.Errorf("a request of another took %v", worst))
 	}
 	return errors.Join(err, failed)
